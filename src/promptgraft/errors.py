@@ -1,0 +1,24 @@
+"""Errors that a user can act on."""
+
+
+class PromptgraftError(Exception):
+    """What was got, what was expected and the way out, in one message.
+
+    The command line prints the message alone; everything else is a bug and keeps its traceback.
+    """
+
+
+class WrongModelError(PromptgraftError):
+    """A prompt was given to a model that it was not made for."""
+
+
+class BadFileError(PromptgraftError):
+    """A file is damaged, truncated, foreign or from a newer version."""
+
+
+class DataError(PromptgraftError):
+    """Rows, labels or splits are not as the task needs them."""
+
+
+class ConfigError(PromptgraftError):
+    """Settings are wrong; every problem found is in the message."""
