@@ -1,5 +1,8 @@
 """Errors that a user can act on."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class PromptgraftError(Exception):
     """What was got, what was expected and the way out, in one message.
@@ -22,3 +25,9 @@ class DataError(PromptgraftError):
 
 class ConfigError(PromptgraftError):
     """Settings are wrong; every problem found is in the message."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error message about an unknown name: " Did you mean …?", or nothing."""
+    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
