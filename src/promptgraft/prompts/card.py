@@ -1,0 +1,79 @@
+"""The card of a prompt: what it is, which model it belongs to, how it came to be."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+SCHEMA_VERSION: Literal[1] = 1
+
+Kind = Literal["soft-prompt", "prefix"]
+Family = Literal["causal", "seq2seq", "masked"]
+Hex = Annotated[str, Field(pattern="^[0-9a-f]+$")]
+
+
+class _Record(BaseModel):
+    # NaN is a legal metric (a correlation of constants); JSON has no word for it but a string.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+
+class ModelReference(_Record):
+    """The frozen model that a prompt was made for."""
+
+    name: str = Field(min_length=1)
+    """Hub name, name of a mini, or local path."""
+    revision: str | None = None
+    fingerprint: Hex
+    """SHA-256 over the architecture and the input embeddings: what makes a prompt fit or not."""
+    tokenizer_hash: Hex
+    family: Family
+    embedding_size: int = Field(gt=0)
+
+
+class Parent(_Record):
+    """A prompt that this one was made from."""
+
+    name: str
+    content_hash: Hex
+    relation: str
+    """For instance "transferred-from", "initialised-from", "mixed-from"."""
+
+
+class PromptCard(_Record):
+    """Everything known about a prompt besides its numbers."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    kind: Kind
+    length: int = Field(gt=0)
+    """P, the number of virtual tokens."""
+    base: ModelReference
+
+    task: str | None = None
+    template: str | None = None
+    verbalizer: dict[str, str] | None = None
+    """Label to word."""
+
+    method: str | None = None
+    """For instance "soft-prompt", "prefix", "transfer:relative", "mix"."""
+    hyperparameters: dict[str, JsonValue] = {}
+    seed: int | None = None
+    data_hash: str | None = None
+    metrics: dict[str, float] = {}
+    """Keys such as "validation.accuracy"."""
+    parents: tuple[Parent, ...] = ()
+
+    library_version: str | None = None
+    created: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+    """UTC, ISO 8601 in whole seconds: what `now()` returns."""
+    licence: str | None = None
+    notes: str | None = None
+
+    @property
+    def title(self) -> str:
+        """`task@model`, for people."""
+        return f"{self.task or 'untitled'}@{self.base.name}"
+
+
+def now() -> str:
+    """The time as `PromptCard.created` wants it, e.g. "2026-03-01T12:00:00Z"."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
