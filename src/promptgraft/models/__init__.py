@@ -1,0 +1,20 @@
+"""Frozen models: the only place that knows how `transformers` works inside."""
+
+from promptgraft.models.encoding import IGNORED, Batch, Encoded
+from promptgraft.models.frozen import FrozenModel, Row, Rows
+from promptgraft.models.gather import OnePrompt, Prompts, PromptTensors
+from promptgraft.models.geometry import Family, Geometry
+
+__all__ = [
+    "IGNORED",
+    "Batch",
+    "Encoded",
+    "Family",
+    "FrozenModel",
+    "Geometry",
+    "OnePrompt",
+    "PromptTensors",
+    "Prompts",
+    "Row",
+    "Rows",
+]

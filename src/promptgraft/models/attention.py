@@ -1,0 +1,128 @@
+"""Prefixes enter here: one attention function that puts keys and values before those of the text.
+
+transformers lets every model look its attention function up by name. Ours is sdpa with a prefix:
+the same for all families, for self- and cross-attention, in training, generation and beam search.
+The prefix is visible to every token. Text positions are the caller's business, and relative
+position biases (T5) are zero towards the prefix.
+
+While the port records, the function also keeps the keys and values that a sequence produces, which
+is what turns a soft prompt of a causal model into a prefix.
+"""
+
+import re
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from promptgraft.models.geometry import Geometry
+from promptgraft.models.port import Port, SitePrefix, rows
+
+NAME = "promptgraft"
+CROSS = ("encoder_attn", "EncDecAttention", "crossattention", "cross_attn")
+
+
+def install(model: PreTrainedModel, geometry: Geometry, port: Port) -> None:
+    """Switch `model` to our attention function and tell each attention module its place."""
+    model.set_attn_implementation(NAME)
+    places = {
+        name: (_site(name, geometry), int(number.group(1)))
+        for name, module in model.named_modules()
+        if "Attention" in type(module).__name__ and (number := re.search(r"\.(\d+)\.", name))
+    }
+    depth = max(layers for layers, _, _ in geometry.sites.values())
+    shared = len({layer for _, layer in places.values()}) < depth  # as in ALBERT
+    for name, (site, layer) in places.items():
+        module = model.get_submodule(name)
+        object.__setattr__(module, "_promptgraft", (port, site, None if shared else layer, depth))
+
+
+def _site(name: str, geometry: Geometry) -> str:
+    if geometry.family != "seq2seq":
+        return "self"
+    if "decoder." not in name:
+        return "encoder"
+    return "cross" if any(mark in name for mark in CROSS) else "decoder"
+
+
+def prefix_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    position_bias: Tensor | None = None,
+    is_causal: bool | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Scaled dot-product attention over [prefix; text] (Prefix-Tuning, section 4.1).
+
+    query [B, H, T, d_head]; key, value [B, H_kv, K, d_head]; returns [B, T, H, d_head].
+    """
+    place: tuple[Port, str, int | None, int] | None = getattr(module, "_promptgraft", None)
+    if place is not None:
+        port, site, layer, depth = place
+        if port.recorded is not None:
+            port.recorded.append((key, value))
+        prefix = port.sites.get(site)
+        if prefix is not None:
+            if layer is None:  # layers share this module: count its calls
+                layer = port.calls.get(site, 0)
+                port.calls[site] = (layer + 1) % depth
+            causal = is_causal if is_causal is not None else getattr(module, "is_causal", True)
+            attention_mask = _mask(port, prefix, attention_mask, query, key, causal)
+            pair = prefix.tensor[:, layer].to(key.dtype).transpose(2, 3)  # [b, 2, H_kv, P, d_head]
+            keys, values = rows(pair, key.shape[0]).unbind(1)
+            key = torch.cat([keys, key], dim=2)
+            value = torch.cat([values, value], dim=2)
+            if position_bias is not None:
+                position_bias = functional.pad(position_bias, (keys.shape[2], 0))
+            is_causal = False
+    output, _ = sdpa_attention_forward(
+        module,
+        query,
+        key,
+        value,
+        attention_mask,
+        position_bias=position_bias,
+        is_causal=is_causal,
+        **kwargs,
+    )
+    return output, None
+
+
+def _mask(
+    port: Port, prefix: SitePrefix, mask: Tensor | None, query: Tensor, key: Tensor, causal: bool
+) -> Tensor | None:
+    """The text's mask with the prefix's columns before it; the layers of one pass share it."""
+    batch, texts, keys = key.shape[0], query.shape[2], key.shape[2]
+    if port.memo is not None:
+        prefix_before, mask_before, sizes, result = port.memo
+        if prefix is prefix_before and mask is mask_before and sizes == (batch, texts, keys):
+            return result
+    result = mask
+    if mask is None and causal and texts > 1:
+        result = torch.ones(1, 1, texts, keys, dtype=torch.bool, device=key.device)
+        result = result.tril(keys - texts)
+    elif mask is None and prefix.visible is not None:
+        result = torch.ones(1, 1, texts, keys, dtype=torch.bool, device=key.device)
+    if result is not None:
+        virtual = prefix.tensor.shape[3]
+        visible = torch.ones(1, virtual, dtype=torch.bool, device=key.device)
+        if prefix.visible is not None:
+            visible = rows(prefix.visible, batch)
+        lines, heads = max(result.shape[0], visible.shape[0]), result.shape[1]
+        columns = visible[:, None, None, :].expand(lines, heads, texts, virtual)
+        if result.dtype != torch.bool:
+            columns = torch.where(columns, 0.0, torch.finfo(result.dtype).min).to(result.dtype)
+        result = torch.cat([columns, result.expand(lines, heads, texts, keys)], dim=3)
+    port.memo = (prefix, mask, (batch, texts, keys), result)
+    return result
+
+
+AttentionInterface.register(NAME, prefix_attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)
