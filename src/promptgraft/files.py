@@ -125,9 +125,11 @@ def heal(path: Path) -> None:
 def sweep(folder: Path) -> None:
     """Heal what lies directly in `folder` and delete what killed writers left there.
 
-    Where we may not write, all stays as it is.
+    Where we may not read or write, all stays as it is.
     """
-    leftovers = [found for name in os.listdir(folder) if (found := _LEFTOVER.fullmatch(name))]
+    leftovers = []
+    with suppress(OSError):
+        leftovers = [found for name in os.listdir(folder) if (found := _LEFTOVER.fullmatch(name))]
     if not leftovers:
         return
     with _locked(folder):

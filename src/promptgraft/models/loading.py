@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -80,8 +79,8 @@ def fingerprint(model: PreTrainedModel) -> str:
         or key.endswith(("_layers", "_heads", "_dim", "model_type"))
     }
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode())
-    weight: Tensor = model.get_input_embeddings().weight.detach()  # type: ignore[assignment]
-    table = weight.to("cpu", torch.bfloat16).contiguous()
+    weight = next(model.get_input_embeddings().parameters())
+    table = weight.detach().to("cpu", torch.bfloat16).contiguous()
     digest.update(table.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 

@@ -4,12 +4,6 @@ from collections.abc import Sequence
 
 from promptgraft.prompts.card import PromptCard
 
-_USE = {
-    "causal": "promptgraft generate . --input my-rows.jsonl",
-    "seq2seq": "promptgraft generate . --input my-rows.jsonl",
-    "masked": "promptgraft eval . --data my-rows.jsonl",
-}
-
 
 def readme(card: PromptCard) -> str:
     """Markdown that depends on the card alone."""
@@ -31,12 +25,14 @@ def readme(card: PromptCard) -> str:
         "Made with": card.library_version and f"promptgraft {card.library_version}",
         "Licence": card.licence,
     }
+    commands = ["promptgraft show .", "promptgraft eval ."]
+    if base.family != "masked":
+        commands.append("promptgraft generate .")
     parts = [
         f"# {card.title}",
         f"A continuous prompt ({card.kind}) for the frozen model {base.name}.",
         _table(("", ""), [(k, v) for k, v in facts.items() if v not in (None, "")]),
-        "## Use it\n\nIn this folder:\n\n"
-        f"```\npromptgraft show .\n{_USE[base.family]}\n```\n\n"
+        "## Use it\n\nIn this folder:\n\n" + "\n".join(["```", *commands, "```"]) + "\n\n"
         'Or in Python: `promptgraft.prompts.load(".")`.',
     ]
     if card.metrics:

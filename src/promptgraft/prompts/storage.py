@@ -46,13 +46,15 @@ class ModuleState(NamedTuple):
 def save(prompt: Prompt, folder: Path | str, module: ModuleState | None = None) -> None:
     """Write a prompt, with its module or without, so that it is there whole or not at all.
 
-    A prompt that was in the folder is replaced, other files in it are left alone. The same prompt
-    gives the same bytes.
+    A prompt that was in the folder is replaced, other files in it are left alone, a README.md of
+    another subject too. The same prompt gives the same bytes.
     """
     folder = Path(folder)
     contents = _encode(prompt, module)
     if folder.is_dir():
         files.heal(folder)
+        if not (folder / CARD).exists() and (folder / README).exists():
+            del contents[README]
         with files.whole_files(folder) as new:
             _write(contents, new)
         for name in {MODULE, MODULE_TENSORS} - contents.keys():  # of the prompt that was there
@@ -157,14 +159,16 @@ def _load_module_state(folder: Path) -> ModuleState | None:
 def _read_steadily(folder: Path, read: Callable[[Path], Result]) -> Result:
     """Read a folder that another process may be replacing at this very moment."""
     while True:
-        files.heal(folder)
-        before = _stamps(folder)
         try:
+            files.heal(folder)
+            before = _stamps(folder)
             return read(folder)
         except BadFileError:
             files.heal(folder)  # waits for a writer that has begun to move its files in
             if _stamps(folder) == before:
                 raise
+        except OSError as error:
+            raise BadFileError(f"{folder}: cannot be read: {error}.") from error
 
 
 def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
@@ -172,7 +176,7 @@ def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
     for name in (CARD, TENSORS, MODULE, MODULE_TENSORS):
         try:
             status = (folder / name).stat()
-        except OSError:
+        except FileNotFoundError:
             continue
         stamps[name] = (status.st_ino, status.st_mtime_ns)
     return stamps
@@ -230,8 +234,6 @@ def _bytes(file: Path) -> bytes:
         raise BadFileError(
             f"{file.parent}: a file; give the folder that promptgraft saved, with {CARD} in it."
         ) from None
-    except OSError as error:
-        raise BadFileError(f"{file}: cannot be read: {error.strerror}.") from error
 
 
 def _plain(card: PromptCard) -> dict[str, Any]:

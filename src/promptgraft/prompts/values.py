@@ -196,7 +196,7 @@ def concat(*prompts: AnyPrompt) -> AnyPrompt:
 
     The result has the first one's device and dtype; its card names all of them as parents.
     """
-    _check_fit("concat", prompts, but_axis=prompts[0]._axis if prompts else 0)
+    _check_fit("concat", prompts)
     first = prompts[0]
     tensors = {
         name: torch.cat([prompt._tensors[name].to(tensor) for prompt in prompts], first._axis)
@@ -210,7 +210,7 @@ def mix(prompts: Sequence[AnyPrompt], weights: Sequence[float] | Tensor) -> AnyP
 
     The result has the first one's device and dtype; its card names all of them as parents.
     """
-    _check_fit("mix", prompts, but_axis=None)
+    _check_fit("mix", prompts)
     numbers = [float(weight) for weight in weights]
     if len(numbers) != len(prompts):
         raise PromptgraftError(f"mix of {len(prompts)} prompts with {len(numbers)} weights.")
@@ -235,14 +235,15 @@ def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _check_fit(verb: str, prompts: Sequence[_Value], but_axis: int | None) -> None:
-    """Same kind, same model, same shapes except along `but_axis`."""
+def _check_fit(verb: str, prompts: Sequence[_Value]) -> None:
+    """Same kind, same model, same shapes; only to concatenate, P may differ."""
     if not prompts:
         raise PromptgraftError(f"{verb} of no prompts; expected at least one.")
 
     def form(prompt: _Value) -> dict[str, list[int | str]]:
+        free = prompt._axis if verb == "concat" else None
         return {
-            name: ["P" if axis == but_axis else size for axis, size in enumerate(tensor.shape)]
+            name: ["P" if axis == free else size for axis, size in enumerate(tensor.shape)]
             for name, tensor in prompt._tensors.items()
         }
 
