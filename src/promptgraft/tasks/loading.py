@@ -1,0 +1,204 @@
+"""From a name or a path to a task."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from promptgraft.errors import ConfigError, DataError, did_you_mean
+from promptgraft.tasks import builtin
+from promptgraft.tasks.defaults import METRICS, templates
+from promptgraft.tasks.files import file_source, folder_sources
+from promptgraft.tasks.hub import hub_sources
+from promptgraft.tasks.readers import Row, Source, format_of, stem
+from promptgraft.tasks.schema import FIELDS, Schema, found, label_key, renamed
+from promptgraft.tasks.settings import checked, read_yaml
+from promptgraft.tasks.task import SPLITS, Division, Split, Task
+
+YAML = (".yaml", ".yml")
+
+
+def load(spec: str | Path, **settings: Any) -> Task:
+    """The task that `spec` names.
+
+    spec  a built-in name (`names()` lists them), a file (.jsonl, .csv, .tsv, with or without .gz,
+          or .parquet), a folder with files named train, validation and test, a YAML task file, or
+          hub:<data set>[:<configuration>]
+
+    Settings, all optional:
+    train, validation, test        a file for a split
+    text, text_a, text_b, label,   the column that holds a field, where it has another name
+    source, target, references
+    kind                           "classification", "regression", "generation", "cloze"; found
+                                   from the columns if not given (regression never is)
+    verbalizer                     label -> word; the labels themselves if they are words
+    templates, manual              family -> template, family -> worded templates
+    metrics                        names, the main one first
+    vocabulary                     the words that may be answered (cloze)
+    name                           of the task
+
+    A YAML file holds the same settings and `data`, its paths relative to the file. Data without a
+    validation split is divided by a hash of the inputs, which a note of the task says.
+
+    Raises ConfigError for settings that are wrong, DataError for data that is missing or not as
+    the task needs it. Rows are checked when their split is first read.
+    """
+    if "data" in settings:
+        raise ConfigError(f"The data is {spec}; 'data' is a setting of YAML task files only.")
+    given = checked(settings, str(spec))
+    spec = str(spec)
+    if builtin.known(spec):
+        declared = builtin.settings(spec)
+    elif spec.endswith(YAML):
+        if not Path(spec).is_file():
+            raise DataError(f"There is no file {spec}.")
+        declared = read_yaml(Path(spec))
+    else:
+        declared = {"data": spec}
+    return _task(_merged(declared, given))
+
+
+def _merged(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given comes before what was declared; templates family by family."""
+    merged = {**declared, **given}
+    for name in ("templates", "manual"):
+        if name in merged:
+            merged[name] = {**declared.get(name, {}), **given.get(name, {})}
+    return merged
+
+
+def _task(settings: Mapping[str, Any]) -> Task:
+    sources = _sources(settings)
+    schema = _schema(sources, settings)
+    verbalizer = settings.get("verbalizer")
+    if schema.kind == "classification":
+        if verbalizer is None:
+            verbalizer = _label_words(sources, schema)
+        schema = Schema(schema.kind, schema.inputs, schema.columns, tuple(verbalizer))
+    splits = {name: Split(partial(_rows, schema, source)) for name, source in sources.items()}
+    splits, notes = _with_validation(splits, schema)
+    return Task(
+        name=settings.get("name") or _name(settings["data"]),
+        kind=schema.kind,
+        inputs=schema.inputs,
+        target=schema.target,
+        splits=splits,
+        templates={**templates(schema), **settings.get("templates", {})},
+        manual=settings.get("manual", {}),
+        verbalizer=verbalizer,
+        vocabulary=settings.get("vocabulary"),
+        metrics=settings.get("metrics", METRICS[schema.kind]),
+        notes=notes,
+    )
+
+
+def _name(data: str) -> str:
+    """A task's name from its data: what stands in a file name and in task@model."""
+    local = data.removeprefix("hub:").rstrip("/")
+    last = stem(Path(local)) if format_of(Path(local)) else local.rpartition("/")[2]
+    return re.sub(r"[^\w.-]+", "-", last or Path(data).resolve().name)
+
+
+def _sources(settings: Mapping[str, Any]) -> dict[str, Source]:
+    """Split -> rows, from the data and from files named for single splits."""
+    named = {name: file_source(Path(settings[name])) for name in SPLITS if name in settings}
+    data = settings.get("data")
+    if data is None:
+        return named
+    path = Path(data)
+    if data.startswith("hub:"):
+        name, _, config = data.removeprefix("hub:").partition(":")
+        sources = hub_sources(name, config or None)
+    elif path.is_dir():
+        sources = folder_sources(path)
+    elif path.is_file() or format_of(path):
+        if "train" in named:
+            raise ConfigError(f"{data} holds the training rows, and train= names others: give one.")
+        sources = {"train": file_source(path)}
+    else:
+        raise DataError(
+            f"There is no task, file or folder {data!r}. Built in: {', '.join(builtin.listed())}."
+            + did_you_mean(data, builtin.listed())
+            + builtin.where_from(data)
+        )
+    return {**sources, **named}
+
+
+def _rows(schema: Schema, source: Source) -> list[Row]:
+    rows = schema.rows(source)
+    if not rows:
+        raise DataError(f"{_place(source)} has no rows.")
+    return rows
+
+
+def _place(source: Source) -> str:
+    """The file or data set that a source reads: its first argument."""
+    return str(source.args[0]) if isinstance(source, partial) else "The data"
+
+
+def _schema(sources: Mapping[str, Source], settings: Mapping[str, Any]) -> Schema:
+    """The schema that the first row of the first split fits."""
+    source = next(iter(sources.values()))
+    columns = {name: settings[name] for name in FIELDS if name in settings}
+    first = next(iter(islice(source(), 1)), None)
+    if first is None:
+        raise DataError(f"{_place(source)} has no rows.")
+    _, row = first
+    missing = [column for column in columns.values() if column not in row]
+    if missing:
+        raise DataError(
+            f"{_place(source)} has no column {missing[0]!r}; it has {', '.join(row)}."
+            + did_you_mean(missing[0], row)
+        )
+    schema = found(renamed(row, columns), settings.get("kind"))
+    if schema is None:
+        raise DataError(
+            f"{_place(source)} has the columns {', '.join(row)}; expected text (or text_a and "
+            "text_b) and label, or source and target. Say which column is which: text='review', "
+            "label='stars'."
+        )
+    return Schema(schema.kind, schema.inputs, columns)
+
+
+def _label_words(sources: Mapping[str, Source], schema: Schema) -> dict[str, str]:
+    """Every label as its own word ("not_entailment" as "not entailment").
+
+    Raises DataError if the labels are no words, or too many to be labels.
+    """
+    source = next(iter(sources.values()))
+    rows = _rows(schema, source)
+    labels = sorted({label_key(row["label"]) for row in rows})
+    if not all(re.fullmatch(r"[^\W\d]([\w '-]|/)*", label) for label in labels):
+        some = ", ".join(labels[:8])
+        example = ", ".join(f"'{label}': '…'" for label in labels[:2])
+        raise DataError(
+            f"The labels of {_place(source)} are no words: {some}. Say which word stands for "
+            f"each: verbalizer={{{example}, …}}, or kind='regression' if they are scores."
+        )
+    if len(labels) > max(20, len(rows) // 4):
+        raise DataError(
+            f"{_place(source)} has {len(labels)} different labels in {len(rows)} rows. If they are "
+            f"texts to be written, say so: source='{schema.inputs[0]}', target='label'."
+        )
+    return {label: label.replace("_", " ") for label in labels}
+
+
+def _with_validation(
+    splits: dict[str, Split], schema: Schema
+) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The splits with a validation split, cut from the training rows if there is none."""
+    if "train" not in splits or "validation" in splits:
+        return splits, ()
+    parts = {"validation": 10} if "test" in splits else {"validation": 10, "test": 10}
+    division = Division(splits["train"], schema.inputs, parts)
+    cut = {name: Split(partial(division.rows, name)) for name in ("train", *parts)}
+    shares = " / ".join(f"{percent} %" for percent in (100 - sum(parts.values()), *parts.values()))
+    note = (
+        f"No {' and no '.join(parts)} split was given: the training rows were divided by a hash "
+        f"of their input into train / {' / '.join(parts)}, {shares}."
+    )
+    return {**splits, **cut}, (note,)
