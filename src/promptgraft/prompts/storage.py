@@ -71,7 +71,7 @@ def load(folder: Path | str) -> Prompt:
 
 def load_card(folder: Path | str) -> PromptCard:
     """Read the card alone, without the tensors that would vouch for it."""
-    return _read_steadily(Path(folder), lambda folder: _load_record(folder)[0])
+    return _read_steadily(Path(folder), _load_card)
 
 
 def load_module_state(folder: Path | str) -> ModuleState | None:
@@ -122,6 +122,12 @@ def _load(folder: Path) -> Prompt:
         return SoftPrompt(tensors["input"], card)
     except PromptgraftError as error:
         raise BadFileError(f"{file}: {error}") from error
+
+
+def _load_card(folder: Path) -> PromptCard:
+    if not (folder / TENSORS).exists():
+        raise _missing(folder / TENSORS)
+    return _load_record(folder)[0]
 
 
 def _load_record(folder: Path) -> tuple[PromptCard, dict[str, str]]:
@@ -221,19 +227,21 @@ def _marks(data: bytes) -> dict[str, str]:
 def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
-    except FileNotFoundError:
-        folder = file.parent
-        if not folder.exists():
-            raise BadFileError(f"{folder}: no such folder; expected a saved prompt.") from None
-        pickles = sorted(f.name for f in folder.iterdir() if f.suffix in _PICKLES)
-        hint = f" {', '.join(pickles)}: pickles are never opened." if pickles else ""
-        raise BadFileError(
-            f"{file}: missing; a saved prompt has {CARD} and {TENSORS}.{hint}"
-        ) from None
-    except NotADirectoryError:
-        raise BadFileError(
-            f"{file.parent}: a file; give the folder that promptgraft saved, with {CARD} in it."
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise _missing(file) from None
+
+
+def _missing(file: Path) -> BadFileError:
+    folder = file.parent
+    if not folder.exists():
+        return BadFileError(f"{folder}: no such folder; expected a saved prompt.")
+    if not folder.is_dir():
+        return BadFileError(
+            f"{folder}: a file; expected the folder that was saved, with {CARD} and {TENSORS}."
+        )
+    pickles = sorted(other.name for other in folder.iterdir() if other.suffix in _PICKLES)
+    hint = f" {', '.join(pickles)}: pickles are never opened." if pickles else ""
+    return BadFileError(f"{file}: missing; a saved prompt has {CARD} and {TENSORS}.{hint}")
 
 
 def _plain(card: PromptCard) -> dict[str, Any]:
