@@ -67,7 +67,7 @@ def prefix_attention(
     if place is not None:
         port, site, layer, depth = place
         if port.recorded is not None:
-            port.recorded.append((key, value))
+            port.recorded.setdefault(site, []).append((key, value))
         prefix = port.sites.get(site)
         if prefix is not None:
             if layer is None:  # layers share this module: count its calls

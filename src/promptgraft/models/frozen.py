@@ -322,10 +322,29 @@ class FrozenModel:
         returns  [B or 1, L, 2, T, H_kv, d_head]
         """
         ids = tokens[None].expand(len(vectors), -1)
-        with self.port.attached(vectors), self.port.recording() as layers:
+        with self.port.attached(vectors), self.port.recording() as sites:
             self.model.base_model(input_ids=ids, use_cache=False)
-        pairs = [torch.stack(pair, dim=1).transpose(2, 3) for pair in layers]  # [B, 2, T, H_kv, d]
-        return torch.stack(pairs, dim=1)
+        return _stack(sites["self"])
+
+    @torch.no_grad()
+    def activations(self, ids: Tensor) -> dict[str, Tensor]:
+        """The keys and values that real tokens have, as a prefix: the paper's initialisation.
+
+        Special tokens are put around them for the pass and left out of the result; a seq2seq
+        model reads the tokens on both sides.
+
+        ids      [P]
+        returns  by site [L, 2, P, H_kv, d_head], float32
+        """
+        first, last = self.encoder.first, self.encoder.last if self.family != "causal" else []
+        whole = torch.tensor([[*first, *ids.tolist(), *last]], device=self.device)
+        inputs = {"input_ids": whole}
+        if self.family == "seq2seq":
+            inputs["decoder_input_ids"] = whole
+        with self.port.recording() as sites:
+            self.model.base_model(**inputs, use_cache=False)
+        own = slice(len(first), len(first) + len(ids))
+        return {site: _stack(pairs)[0, :, :, own].float() for site, pairs in sites.items()}
 
     def _positions(self, batch: Batch, prefix: SitePrefix | None) -> Tensor:
         """Positions [B, T] of the text, counted on from the prefix."""
@@ -520,6 +539,11 @@ class FrozenModel:
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             yield chosen, self.collate([encoded[number] for number in chosen], side, reserve)
+
+
+def _stack(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Keys and values of the layers, each [B, H_kv, T, d_head], to [B, L, 2, T, H_kv, d_head]."""
+    return torch.stack([torch.stack(pair, dim=1).transpose(2, 3) for pair in pairs], dim=1)
 
 
 def _pick(prompt: Prompts, chosen: Sequence[int]) -> Prompts:

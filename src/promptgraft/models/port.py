@@ -29,7 +29,7 @@ class Port:
 
     vectors: Tensor | None = None
     sites: Mapping[str, SitePrefix] = field(default_factory=dict)
-    recorded: list[tuple[Tensor, Tensor]] | None = None
+    recorded: dict[str, list[tuple[Tensor, Tensor]]] | None = None
     calls: dict[str, int] = field(default_factory=dict)  # attention calls so far, by site
     memo: tuple[SitePrefix, Tensor | None, tuple[int, int, int], Tensor | None] | None = None
 
@@ -45,9 +45,9 @@ class Port:
             self.vectors, self.sites, self.calls, self.memo = None, {}, {}, None
 
     @contextmanager
-    def recording(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
-        """Collect (keys, values), each [B, H_kv, T, d_head], of every layer run in the block."""
-        self.recorded = []
+    def recording(self) -> Iterator[dict[str, list[tuple[Tensor, Tensor]]]]:
+        """Collect (keys, values), each [B, H_kv, T, d_head], by site, layer for layer."""
+        self.recorded = {}
         try:
             yield self.recorded
         finally:
