@@ -1,0 +1,72 @@
+"""The shape of the prompt that a module emits, and the flat tables it is emitted from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from promptgraft.errors import ConfigError
+from promptgraft.models import FrozenModel, PromptTensors
+
+Kind = Literal["soft-prompt", "prefix"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A prompt of `length` virtual tokens for one model.
+
+    sites  for a prefix (L, H_kv, d_head) by attention site; empty for a soft prompt
+    """
+
+    kind: Kind
+    length: int
+    embedding_size: int
+    sites: Mapping[str, tuple[int, int, int]]
+
+    def widths(self) -> dict[str, int]:
+        """Numbers per virtual token: D for "input", 2 · L · H_kv · d_head for a site."""
+        if self.kind == "soft-prompt":
+            return {"input": self.embedding_size}
+        return {
+            site: 2 * layers * heads * size for site, (layers, heads, size) in self.sites.items()
+        }
+
+    def shape(self, tables: Mapping[str, Tensor]) -> PromptTensors:
+        """Tables [P, width] to prompt tensors: [P, D], or [L, 2, P, H_kv, d_head] by site."""
+        if self.kind == "soft-prompt":
+            return dict(tables)
+        shaped = {}
+        for site, table in tables.items():
+            layers, heads, size = self.sites[site]
+            shaped[site] = table.view(-1, layers, 2, heads, size).permute(1, 2, 0, 3, 4)
+        return shaped
+
+    def flatten(self, tensors: PromptTensors) -> dict[str, Tensor]:
+        """The inverse of `shape`."""
+        if self.kind == "soft-prompt":
+            return dict(tensors)
+        return {site: t.permute(2, 0, 1, 3, 4).flatten(1) for site, t in tensors.items()}
+
+
+def layout(
+    kind: Kind, length: int, model: FrozenModel, sites: tuple[str, ...] | None = None
+) -> Layout:
+    """The layout of a prompt for a model.
+
+    sites  attention sites of a prefix; default all that the model has
+
+    Raises ConfigError for a length below one or a site that the model has not.
+    """
+    if length < 1:
+        raise ConfigError(f"A prompt needs at least one virtual token, got length {length}.")
+    if kind == "soft-prompt":
+        return Layout(kind, length, model.embedding_size, {})
+    known = model.geometry.sites
+    for site in sites or ():
+        if site not in known:
+            raise ConfigError(
+                f"{model.name} has the attention sites {', '.join(known)}, not {site!r}."
+            )
+    chosen = {site: known[site] for site in sites or known}
+    return Layout(kind, length, model.embedding_size, chosen)

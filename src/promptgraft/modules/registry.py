@@ -1,0 +1,39 @@
+"""Names of modules and initialisers; each registers itself in the file that holds it."""
+
+import difflib
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from promptgraft.errors import ConfigError
+
+Item = TypeVar("Item")
+
+
+class Registry(Generic[Item]):
+    """Things by name, with an error that helps."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.items: dict[str, Item] = {}
+
+    def register(self, name: str) -> Callable[[Item], Item]:
+        """Decorator: keep the item under this name."""
+
+        def keep(item: Item) -> Item:
+            self.items[name] = item
+            return item
+
+        return keep
+
+    def __getitem__(self, name: str) -> Item:
+        if name not in self.items:
+            near = difflib.get_close_matches(name, self.items, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(
+                f"There is no {self.what} {name!r}; there are {', '.join(self.names())}.{hint}"
+            )
+        return self.items[name]
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self.items)
