@@ -75,7 +75,7 @@ def _folders() -> dict[str, Path]:
     folders = {folder.name: folder for folder in sorted(SAMPLES.iterdir()) if folder.is_dir()}
     data = os.environ.get(VARIABLE)
     if data:
-        root = Path(data)
+        root = Path(data).resolve()  # a task may be read from elsewhere later
         if not root.is_dir():
             raise DataError(f"{VARIABLE} is {data}, which is not a folder. Correct it or unset it.")
         for path in sorted((*root.glob("*/train.*"), *root.glob("lama/P*/train.*"))):

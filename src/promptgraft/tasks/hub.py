@@ -59,6 +59,10 @@ def _reach(name: str) -> None:
         raise DataError(
             f"The data set {name} is gated: accept its terms on its page, then run hf auth login."
         ) from None
+    except ValueError:  # of the form of the name
+        raise DataError(
+            f"{name} is neither a folder nor a name such as stanfordnlp/sst2."
+        ) from None
     except RepositoryNotFoundError:
         raise DataError(f"The hub has no data set {name}, or it is private.") from None
     except Exception as error:  # the classes differ between versions of the hub's HTTP library

@@ -27,7 +27,7 @@ def load(spec: str | Path, **settings: Any) -> Task:
 
     spec  a built-in name (`names()` lists them), a file (.jsonl, .csv, .tsv, with or without .gz,
           or .parquet), a folder with files named train, validation and test, a YAML task file, or
-          hub:<data set>[:<configuration>]
+          hub:<data set>[:<configuration>]; ./sst2 is a folder, sst2 the built-in task
 
     Settings, all optional:
     train, validation, test        a file for a split
@@ -174,10 +174,10 @@ def _label_words(sources: Mapping[str, Source], schema: Schema) -> dict[str, str
     labels = sorted({label_key(row["label"]) for row in rows})
     if not all(re.fullmatch(r"[^\W\d]([\w '-]|/)*", label) for label in labels):
         some = ", ".join(labels[:8])
-        example = ", ".join(f"'{label}': '…'" for label in labels[:2])
+        example = ", ".join(f"'{label}': '…'" for label in labels[:3])
         raise DataError(
             f"The labels of {_place(source)} are no words: {some}. Say which word stands for "
-            f"each: verbalizer={{{example}, …}}, or kind='regression' if they are scores."
+            f"each: verbalizer={{{example}}}, or kind='regression' if they are scores."
         )
     if len(labels) > max(20, len(rows) // 4):
         raise DataError(

@@ -86,7 +86,7 @@ def _jsonl(path: Path) -> Placed:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(
-                f"{place}: not JSON: {error.msg} at column {error.colno}: {_clip(line)}"
+                f"{place}: not JSON ({error.msg}, column {error.colno}): {_clip(line)}"
             ) from None
         if not isinstance(row, dict):
             raise DataError(

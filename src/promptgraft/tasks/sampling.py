@@ -77,7 +77,8 @@ def divide(
     order = ranked(keys, seed=0)
     if len(order) <= len(parts):
         raise DataError(
-            f"{len(order)} different inputs are too few to divide into train, {', '.join(parts)}."
+            f"{len(order)} different inputs are too few to divide into train, {', '.join(parts)}. "
+            "Give a file for each split: validation=<file>."
         )
     where: dict[str, str] = {}
     start = 0

@@ -54,7 +54,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadFileError(f"{path} is not YAML: {error}") from None
+        raise BadFileError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected settings such as 'data: reviews.csv'.")
     settings = checked({"name": path.stem} | content, str(path))
@@ -68,10 +68,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _checked(name: str, value: Any) -> Any:
     if name not in (*SETTINGS, "data"):
-        raise ConfigError(
-            f"There is no setting {name!r}; there are {', '.join(SETTINGS)}."
-            + did_you_mean(name, SETTINGS)
-        )
+        near = did_you_mean(name, SETTINGS) or f" There are {', '.join(SETTINGS)}."
+        raise ConfigError(f"There is no setting {name!r}.{near}")
     if name in PATHS:
         if isinstance(value, (str, Path)):
             return str(value)
