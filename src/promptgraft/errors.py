@@ -27,6 +27,14 @@ class ConfigError(PromptgraftError):
     """Settings are wrong; every problem found is in the message."""
 
 
+class TrainingError(PromptgraftError):
+    """A run cannot go on: the loss is not a number, or runs away."""
+
+
+class StoppedError(PromptgraftError):
+    """A run was stopped on request; what it had reached is saved."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of an error message about an unknown name: " Did you mean …?", or nothing."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.5)

@@ -1,10 +1,9 @@
 """Names of modules and initialisers; each registers itself in the file that holds it."""
 
-import difflib
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from promptgraft.errors import ConfigError
+from promptgraft.errors import ConfigError, did_you_mean
 
 Item = TypeVar("Item")
 
@@ -27,10 +26,9 @@ class Registry(Generic[Item]):
 
     def __getitem__(self, name: str) -> Item:
         if name not in self.items:
-            near = difflib.get_close_matches(name, self.items, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ConfigError(
-                f"There is no {self.what} {name!r}; there are {', '.join(self.names())}.{hint}"
+                f"There is no {self.what} {name!r}; there are {', '.join(self.names())}."
+                + did_you_mean(name, self.items)
             )
         return self.items[name]
 

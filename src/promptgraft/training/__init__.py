@@ -1,0 +1,23 @@
+"""Tuning a prompt module against a frozen model, and judging the result."""
+
+from promptgraft.training.checkpoint import Progress
+from promptgraft.training.config import TrainingConfig, parse_settings, read
+from promptgraft.training.evaluation import Evaluation, evaluate, mean_loss, predict
+from promptgraft.training.loop import Outcome, Report, train
+from promptgraft.training.objective import Objective, encode
+
+__all__ = [
+    "Evaluation",
+    "Objective",
+    "Outcome",
+    "Progress",
+    "Report",
+    "TrainingConfig",
+    "encode",
+    "evaluate",
+    "mean_loss",
+    "parse_settings",
+    "predict",
+    "read",
+    "train",
+]

@@ -1,0 +1,112 @@
+"""The settings of one tuning run: from Python, YAML and key=value alike."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from promptgraft.errors import ConfigError, did_you_mean
+
+
+class TrainingConfig(BaseModel):
+    """How a module is tuned."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int = Field(default=1000, gt=0)
+    """Optimizer steps."""
+    batch_size: int = Field(default=32, gt=0)
+    """Rows of one optimizer step, over all devices."""
+    accumulate: int = Field(default=1, gt=0)
+    """Parts that a batch is computed in; the gradient is the same, the memory less."""
+    lr: float = Field(default=0.01, gt=0)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the steps in which the rate rises from zero."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip: float = Field(default=1.0, gt=0)
+    """Largest norm of the gradient."""
+    seed: int = 0
+    objective: Literal["vocabulary", "choices"] = "vocabulary"
+    """Classification: cross-entropy over all tokens, or over the label words alone."""
+
+    evaluate_every: int = Field(default=100, gt=0)
+    """Steps between evaluations on the validation split."""
+    evaluate_rows: int = Field(default=500, gt=0)
+    """Validation rows looked at each time, the same ones."""
+    patience: int | None = Field(default=None, gt=0)
+    """Evaluations without improvement after which to stop; None: never."""
+    checkpoint_every: int = Field(default=200, gt=0)
+    """Steps between checkpoints."""
+    tensorboard: bool = False
+    """Write the metrics for TensorBoard too."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TrainingConfig":
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be computed in {self.accumulate} equal parts"
+            )
+        return self
+
+
+def read(
+    config: type[BaseModel],
+    source: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Any:
+    """Settings from a YAML file, overridden by `settings`.
+
+    settings  values as Python has them, or texts as a command line has them ("0.01", "true")
+
+    Raises ConfigError with every problem at once; an unknown key names the nearest one.
+    """
+    values: dict[str, Any] = {}
+    if source is not None:
+        try:
+            loaded = yaml.safe_load(Path(source).read_text()) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"Cannot read the settings in {source}: {error}") from None
+        if not isinstance(loaded, dict):
+            raise ConfigError(
+                f"{source} must hold `key: value` lines, not a {type(loaded).__name__}."
+            )
+        values |= loaded
+    values |= settings or {}
+    try:
+        return config.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(config, dict(item)) for item in error.errors()]
+    where = f" in {source}" if source is not None else ""
+    raise ConfigError(f"Settings{where} are wrong:\n" + "\n".join(f"  {p}" for p in problems))
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """["lr=0.1", "patience=none"] as a mapping; values are read as YAML.
+
+    Raises ConfigError for an item without "=".
+    """
+    settings = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"Expected key=value, got {text!r}; for example lr=0.01.")
+        try:
+            settings[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            settings[key.strip()] = value
+        if value in ("none", "None"):
+            settings[key.strip()] = None
+    return settings
+
+
+def _problem(config: type[BaseModel], item: dict[str, Any]) -> str:
+    key = ".".join(map(str, item["loc"])) or "settings"
+    if item["type"] == "extra_forbidden":
+        return f"{key}: there is no such setting." + did_you_mean(key, config.model_fields)
+    got = "" if item["type"] == "missing" else f" (got {item['input']!r})"
+    if not item["loc"]:
+        got = ""
+    return f"{key}: {item['msg'].removeprefix('Value error, ')}{got}"

@@ -1,0 +1,60 @@
+"""What is minimised: the cross-entropy of a task's answers under the frozen model."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from promptgraft.errors import ConfigError
+from promptgraft.models import IGNORED, Encoded, FrozenModel, OnePrompt
+from promptgraft.modules import PromptModule
+from promptgraft.tasks import Row, Task
+
+
+def answers_end(task: Task) -> bool:
+    """Whether an answer ends with the end-of-sequence token: texts do, label words do not."""
+    return task.verbalizer is None and task.vocabulary is None
+
+
+def encode(
+    model: FrozenModel, task: Task, rows: Sequence[Row], prompt: OnePrompt, template: str
+) -> list[Encoded]:
+    """Rows of a task with their answers, for training."""
+    answers = [task.answer(row) for row in rows]
+    return model.encode(rows, prompt, template, answers, stop=answers_end(task))
+
+
+def labels_in(encoded: Sequence[Encoded]) -> int:
+    """Tokens that are predicted in these rows."""
+    return sum(label != IGNORED for row in encoded for label in (row.decoder_labels or row.labels))
+
+
+class Objective:
+    """The summed loss of some rows, differentiable in the module's parameters."""
+
+    def __init__(
+        self, model: FrozenModel, task: Task, kind: Literal["vocabulary", "choices"]
+    ) -> None:
+        self.model = model
+        self.choices: Tensor | None = None
+        if kind == "choices":
+            words = list((task.verbalizer or {}).values())
+            ids = model.single_tokens(words)
+            if not words or len(ids) < len(words):
+                missing = [word for word in words if word not in ids]
+                raise ConfigError(
+                    "objective=choices needs label words of one token each; "
+                    + (f"{missing} are not." if missing else f"{task.name} has no label words.")
+                )
+            self.choices = torch.tensor(list(ids.values()), device=model.device)
+
+    def __call__(self, module: PromptModule, encoded: Sequence[Encoded]) -> Tensor:
+        """Cross-entropy in nats, summed over the labels; scalar."""
+        batch = self.model.collate(encoded)
+        logits, labels = self.model.labelled_logits(batch, module(batch))
+        if self.choices is not None:
+            logits = logits[:, self.choices]
+            labels = (labels[:, None] == self.choices).int().argmax(1)
+        return functional.cross_entropy(logits, labels, reduction="sum")
