@@ -80,6 +80,14 @@ def test_generation_with_references(tmp_path):
         task.template("masked")
 
 
+def test_references_of_another_name_in_the_test_file_only(tmp_path):
+    jsonl(tmp_path / "g" / "train.jsonl", [{"source": "a", "text": "b"}])
+    jsonl(tmp_path / "g" / "test.jsonl", [{"source": "a", "all": ["b", "c"]}])
+    jsonl(tmp_path / "g" / "dev.jsonl", [{"source": "a", "all": ["d"]}])
+    task = tasks.load("g", target="text", references="all")
+    assert task.references(task.rows("test")[0]) == ["b", "c"]
+
+
 def test_regression(tmp_path):
     rows = [{"text": f"t{i}", "label": i / 3} for i in range(9)]
     jsonl(tmp_path / "scores.jsonl", rows)

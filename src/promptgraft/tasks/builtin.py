@@ -94,8 +94,9 @@ def _lama(folder: Path) -> dict[str, Any]:
     relations = meta / "LAMA_relations.jsonl.gz"
     if relations.is_file():
         templates = {row["relation"]: row["template"] for _, row in read(relations)}
-        wording = templates[folder.name].replace("[X]", "{sub_label}").replace("[Y]", "{mask}")
-        result["manual"] = worded((wording,))
+        if folder.name in templates:
+            wording = templates[folder.name].replace("[X]", "{sub_label}").replace("[Y]", "{mask}")
+            result["manual"] = worded((wording,))
     return result
 
 

@@ -148,7 +148,10 @@ def _schema(sources: Mapping[str, Source], settings: Mapping[str, Any]) -> Schem
     if first is None:
         raise DataError(f"{_place(source)} has no rows.")
     _, row = first
-    missing = [column for column in columns.values() if column not in row]
+    # Training rows may have no references where test rows have some.
+    missing = [
+        column for name, column in columns.items() if column not in row and name != "references"
+    ]
     if missing:
         raise DataError(
             f"{_place(source)} has no column {missing[0]!r}; it has {', '.join(row)}."
