@@ -84,21 +84,23 @@ def read(
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
-    """["lr=0.1", "patience=none"] as a mapping; values are read as YAML.
+    """["lr=0.1", "data.text=review"] as a mapping; values are read as YAML, dots nest.
 
     Raises ConfigError for an item without "=".
     """
-    settings = {}
+    settings: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise ConfigError(f"Expected key=value, got {text!r}; for example lr=0.01.")
+        *outer, last = key.strip().split(".")
+        place = settings
+        for name in outer:
+            place = place.setdefault(name, {})
         try:
-            settings[key.strip()] = yaml.safe_load(value)
+            place[last] = None if value.lower() == "none" else yaml.safe_load(value)
         except yaml.YAMLError:
-            settings[key.strip()] = value
-        if value in ("none", "None"):
-            settings[key.strip()] = None
+            place[last] = value
     return settings
 
 

@@ -65,6 +65,7 @@ def evaluate(
     spans = {
         name: metrics.interval(name, predictions, references)
         for name in (task.metrics if intervals else ())
+        if metrics.get(name).bootstrap
     }
     return Evaluation(scores, spans, predictions, references)
 
