@@ -111,9 +111,9 @@ class Library:
     def _resolve(self, name: str) -> str:
         if name in self:
             return names.check(name)
-        fitting = [
-            full for full in _scan(self.path)[0] if full.startswith((f"{name}@", f"{name}:"))
-        ]
+        found = _scan(self.path)[0]  # which may have healed the very one
+        starts = (f"{name}@", f"{name}:")
+        fitting = [full for full in found if full == name or full.startswith(starts)]
         if len(fitting) > 1:
             raise PromptgraftError(f"{name} could be {' or '.join(sorted(fitting))}. Name one.")
         if not fitting:

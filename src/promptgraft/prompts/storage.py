@@ -125,9 +125,10 @@ def _load(folder: Path) -> Prompt:
 
 
 def _load_card(folder: Path) -> PromptCard:
+    card = _load_record(folder)[0]
     if not (folder / TENSORS).exists():
         raise _missing(folder / TENSORS)
-    return _load_record(folder)[0]
+    return card
 
 
 def _load_record(folder: Path) -> tuple[PromptCard, dict[str, str]]:
@@ -182,7 +183,7 @@ def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
     for name in (CARD, TENSORS, MODULE, MODULE_TENSORS):
         try:
             status = (folder / name).stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         stamps[name] = (status.st_ino, status.st_mtime_ns)
     return stamps
@@ -202,7 +203,7 @@ def _checked(folder: Path, name: str, hashes: Mapping[str, str]) -> bytes:
     data = _bytes(folder / name)
     if hashlib.sha256(data).hexdigest() == hashes[name]:
         return data
-    if data.startswith((b"PK\x03\x04", b"\x80")):
+    if data.startswith((b"PK\x03\x04", b"\x80")) and data[8:9] != b"{":  # not a safetensors header
         raise BadFileError(f"{folder / name}: a pickle, which is never opened. {_AGAIN}")
     raise BadFileError(
         f"{folder / name}: damaged or of another prompt ({len(data)} bytes do not have the "
