@@ -180,9 +180,9 @@ def test_flipped_bits_in_the_card(saved, soft):
     """A flip of the card is found, or it did not matter: 1e-5 and 1E-5."""
     whole = (saved / "prompt.json").read_bytes()
     harmless = 0
-    for place in range(len(whole)):
+    for place, bit in flips(len(whole), 400):
         damaged = bytearray(whole)
-        damaged[place] ^= 1 << random.Random(place).randrange(8)
+        damaged[place] ^= bit
         (saved / "prompt.json").write_bytes(damaged)
         try:
             load_module_state(saved)
@@ -381,6 +381,16 @@ def test_kills_in_the_middle_of_saves(tmp_path, soft, prefix):
     assert len(states) == KILLS
     assert {"old", "new"} <= set(states)
     assert names(tmp_path / "same") == FILES
+
+
+def test_a_save_that_was_killed_while_its_files_moved_in_is_finished(tmp_path, saved, soft):
+    """From the moment of .commit on it is the new prompt, whether one reads tensors or card."""
+    new = soft(draw=7, notes="new")
+    save(new, tmp_path / "q")
+    (tmp_path / "q").rename(saved / ".commit")
+    assert load_card(saved) == new.card
+    assert load(saved) == new
+    assert not (saved / ".commit").exists()
 
 
 def test_readers_see_one_prompt_or_the_other(tmp_path, soft):
