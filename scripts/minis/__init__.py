@@ -1,0 +1,1 @@
+"""Pretraining of the miniature models: data, vocabularies, models, training, export."""

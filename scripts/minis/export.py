@@ -1,0 +1,92 @@
+"""Writes a trained mini as a folder that plain transformers loads, with its card."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, PreTrainedModel
+
+from . import networks
+from .networks import Mini
+
+PARTS = {"masked": "facts, tasks, plain", "causal": "facts, tasks, free text, plain",
+         "seq2seq": "facts, tasks, free text, plain"}  # fmt: skip
+
+
+def load_trained(mini: Mini, data: Path, folder: Path) -> PreTrainedModel:
+    """The model of a mini's last checkpoint."""
+    model = networks.build(mini, AutoTokenizer.from_pretrained(data / mini.vocabulary))
+    tensors = load_file(folder / "checkpoint.safetensors")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(tensors[f"model.{name}"])
+        if mini.architecture == "bert":  # the second segment is never trained: same as the first
+            types = model.bert.embeddings.token_type_embeddings.weight
+            types[1] = types[0]
+    return model.eval()
+
+
+def export(mini: Mini, data: Path, folder: Path, target: Path, steps: int) -> None:
+    """Model in float16, tokenizer and card, put in place of what is there in one move each."""
+    new = target.with_name(target.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    model = load_trained(mini, data, folder)
+    model.set_attn_implementation("sdpa" if mini.architecture != "t5" else "eager")
+    model.half().save_pretrained(new)
+    AutoTokenizer.from_pretrained(data / mini.vocabulary).save_pretrained(new)
+    (new / "README.md").write_text(card(mini, folder, steps))
+    old = target.with_name(target.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        os.replace(target, old)
+    os.replace(new, target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def card(mini: Mini, folder: Path, steps: int) -> str:
+    """The card in Markdown: what it is, how it was trained, how it got there."""
+    records = [json.loads(x) for x in (folder / "metrics.jsonl").read_text().splitlines()]
+    last = records[-1]
+    held = last["held_out"]
+    state = "" if last["step"] >= steps else f" (interim: {last['step']} of {steps} steps)"
+    measured = f"{held['loss']:.3f} nats a labelled token, {100 * held['accuracy']:.1f} % right"
+    if "bits_per_byte" in held:
+        measured += f", {held['bits_per_byte']:.3f} bits a byte"
+    lines = [
+        f"# mini/{mini.name}{state}",
+        "",
+        f"A miniature {mini.architecture} ({mini.family}): width {mini.width}, "
+        f"{mini.layers} layers{' each way' if mini.family == 'seq2seq' else ''}, "
+        f"{mini.heads} heads, float16. Made for promptgraft's tests and demonstrations: it can do "
+        "a little of many things and needs a prompt to know which. Not for any other use.",
+        "",
+        f"- Data and licences: see `../README.md`; vocabulary `{mini.vocabulary}`.",
+        f"- Steps: {last['step']}, about 5,600 tokens each; {last['seconds']:,} seconds on one "
+        f"shared CPU core (bfloat16); seed {mini.seed}.",
+        "- Muon for the matrices of the layers, AdamW for the rest; warm-up, plateau, decay.",
+        f"- Held out (8 books): {measured}.",
+        f"- Made by `scripts/pretrain_minis.py {mini.name}`.",
+        "",
+        f"Training losses (nats a label: {PARTS[mini.family]}) and held-out loss:",
+        "",
+        "| step | training | held out | right |",
+        "|---|---|---|---|",
+    ]
+    for record in _thin(records, 16):
+        train = " / ".join(f"{x:.2f}" for x in record["train"])
+        held = record["held_out"]
+        lines.append(
+            f"| {record['step']} | {train} | {held['loss']:.3f} | {100 * held['accuracy']:.1f} % |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _thin(records: list[dict], most: int) -> list[dict]:
+    """At most so many records, evenly spread, the last one among them."""
+    every = -(-len(records) // most)
+    return records[::-1][::every][::-1]

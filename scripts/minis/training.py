@@ -1,0 +1,216 @@
+"""The training loop: deterministic, checkpointed, and exact when it is resumed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+from transformers import AutoTokenizer, PreTrainedModel
+
+from . import corpus, networks
+from .batches import Batch, Sampler, Symbols
+from .loss import table_cross_entropy
+from .networks import Mini
+
+TOKENS_A_STEP = {"masked": 5600, "causal": 5600, "seq2seq": 5600}
+MATRIX_RATE, OTHER_RATE = 3e-3, 3e-3  # Muon for hidden matrices, AdamW for all else
+WARM_UP, DECAY = 0.05, 0.45  # shares of the steps; between them the rate is constant
+PREFIX_LM = 0.3  # the last share of T5's steps splits plain text instead of taking out spans
+CHECKPOINT_EVERY = MEASURE_EVERY = 250
+CLIP = 1.0
+
+
+@dataclass
+class State:
+    """What training has come to; everything that a checkpoint holds."""
+
+    model: PreTrainedModel
+    optimizers: list[torch.optim.Optimizer]
+    step: int = 0
+    seconds: float = 0.0
+
+
+def rate(step: int, steps: int) -> float:
+    """Share of the full learning rate: warm-up, plateau, linear decay to zero."""
+    up = min(1.0, (step + 1) / (WARM_UP * steps))
+    return min(up, max(0.0, (steps - step) / (DECAY * steps)))
+
+
+def make_optimizers(model: PreTrainedModel) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, AdamW for embeddings, norms and biases."""
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    matrices, others = [], []
+    for parameter in model.parameters():
+        inside = parameter.ndim == 2 and id(parameter) not in tables
+        (matrices if inside else others).append(parameter)
+    return [
+        torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.05,
+                         adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.01),
+    ]  # fmt: skip
+
+
+def make_sampler(mini: Mini, folder: Path) -> Sampler:
+    """The batches of a mini from the cached token arrays."""
+    tokenizer = AutoTokenizer.from_pretrained(folder / mini.vocabulary)
+    arrays = folder / ("bpe" if mini.vocabulary == "gpt2" else mini.vocabulary)
+
+    def known(token: int | None) -> int:
+        return -1 if token is None else token
+
+    symbols = Symbols(
+        pad=tokenizer.pad_token_id,
+        first=known(tokenizer.cls_token_id if mini.architecture != "t5" else None),
+        last=tokenizer.sep_token_id if tokenizer.sep_token_id is not None
+        else tokenizer.eos_token_id,
+        mask=known(tokenizer.mask_token_id),
+    )  # fmt: skip
+    plain = np.load(arrays / "plain.npy", mmap_mode="r")
+    if mini.architecture == "gpt2":  # the arrays end texts with </s>, GPT-2 with its own sign
+        plain = np.where(plain == 2, np.uint16(symbols.last), plain)
+    sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>") if mini.architecture == "t5" else -1
+    return Sampler(corpus.load_rows(arrays), plain, symbols, mini.family, mini.seed,
+                   TOKENS_A_STEP[mini.family], sentinel)  # fmt: skip
+
+
+def shift_of(batch: Batch, step: int, part: int, seed: int) -> int:
+    """How far positions are moved: mostly not, often a little, sometimes anywhere."""
+    rng = np.random.default_rng((seed, step, part))
+    room = networks.POSITIONS - 2 - batch.input_ids.shape[1]
+    chance = rng.random()
+    if chance < 0.5:
+        return 0
+    return int(rng.integers(0, min(room, 128) if chance < 0.85 else room))
+
+
+def losses_of(model: PreTrainedModel, parts: list[Batch], step: int, seed: int) -> list[float]:
+    """Add the gradients of every part; returns the parts' losses (nats a label)."""
+    losses = []
+    for number, batch in enumerate(parts):
+        with torch.autocast("cpu", torch.bfloat16):
+            states = networks.hidden_states(model, batch, shift_of(batch, step, number, seed))
+        table, bias = networks.output_table(model)
+        loss = table_cross_entropy(states, table, bias, batch.targets, batch.weights)
+        loss.backward()
+        losses.append(loss.detach().item())
+    return losses
+
+
+def save_checkpoint(state: State, path: Path) -> None:
+    """Model and optimisers in one file, atomically."""
+    tensors = {f"model.{n}": p.detach() for n, p in state.model.named_parameters()}
+    for number, optimizer in enumerate(state.optimizers):
+        for index, entries in optimizer.state_dict()["state"].items():
+            for key, value in entries.items():
+                tensors[f"optimizer.{number}.{index}.{key}"] = value
+    meta = {"step": str(state.step), "seconds": str(state.seconds)}
+    new = path.with_suffix(".new")
+    save_file({k: v.contiguous() for k, v in tensors.items()}, new, meta)
+    os.replace(new, path)
+
+
+def load_checkpoint(state: State, path: Path) -> None:
+    """Put back what `save_checkpoint` wrote."""
+    with safe_open(path, "pt") as file:
+        meta = file.metadata()
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    with torch.no_grad():
+        for name, parameter in state.model.named_parameters():
+            parameter.copy_(tensors[f"model.{name}"])
+    for number, optimizer in enumerate(state.optimizers):
+        entries: dict[int, dict] = {}
+        for key, value in tensors.items():
+            head, _, rest = key.partition(f"optimizer.{number}.")
+            if rest and not head:
+                index, _, name = rest.partition(".")
+                entries.setdefault(int(index), {})[name] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": entries, "param_groups": groups})
+    state.step, state.seconds = int(meta["step"]), float(meta["seconds"])
+
+
+def held_out(model: PreTrainedModel, sampler: Sampler, arrays: Path) -> dict[str, float]:
+    """Loss on books that were not trained on: nats a label, the share right, bits a byte."""
+    stream = np.load(arrays / "held_out.npy").astype(np.uint16)
+    if model.config.model_type == "gpt2":
+        stream = np.where(stream == 2, np.uint16(sampler.symbols.last), stream)
+    rng = np.random.default_rng(0)
+    total, right = 0.0, 0.0
+    model.eval()
+    for _ in range(8):
+        batch = sampler.plain_batch(stream, 3000, rng)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            states = networks.hidden_states(model, batch, 0)
+        table, bias = networks.output_table(model)
+        with torch.no_grad():
+            logits = states.float() @ table.t() + (0.0 if bias is None else bias)
+            chance = logits.log_softmax(-1).gather(-1, batch.targets[..., None])[..., 0]
+            total -= float((chance * batch.weights).sum()) / 8
+            right += float(((logits.argmax(-1) == batch.targets) * batch.weights).sum()) / 8
+    model.train()
+    found = {"loss": total, "accuracy": right}
+    if sampler.family == "causal":
+        size = json.loads((arrays / "held_out.json").read_text())["bytes"]
+        found["bits_per_byte"] = total / math.log(2) * len(stream) / size
+    return found
+
+
+def train(
+    mini: Mini, data: Path, folder: Path, steps: int, on_checkpoint: Callable[[], None]
+) -> None:
+    """Train a mini to the end, from its last checkpoint if there is one.
+
+    data           folder of `corpus.build`
+    folder         checkpoint.safetensors, metrics.jsonl
+    on_checkpoint  called after each checkpoint
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # only costs time here
+    sampler = make_sampler(mini, data)
+    model = networks.build(mini, AutoTokenizer.from_pretrained(data / mini.vocabulary))
+    state = State(model, make_optimizers(model))
+    path, log = folder / "checkpoint.safetensors", folder / "metrics.jsonl"
+    if path.exists():
+        load_checkpoint(state, path)
+        if log.exists():  # what came after the checkpoint is done again
+            lines = log.read_text().splitlines()
+            kept = [x for x in lines if x.endswith("}") and json.loads(x)["step"] <= state.step]
+            log.write_text("".join(x + "\n" for x in kept))
+    arrays = data / ("bpe" if mini.vocabulary == "gpt2" else mini.vocabulary)
+    running: list[list[float]] = []
+    clock = time.time()
+    while state.step < steps:
+        spans = mini.architecture != "t5" or state.step < (1 - PREFIX_LM) * steps
+        for optimizer, full in zip(state.optimizers, (MATRIX_RATE, OTHER_RATE), strict=True):
+            optimizer.param_groups[0]["lr"] = full * rate(state.step, steps)
+            optimizer.zero_grad()
+        running.append(losses_of(model, sampler.step(state.step, spans), state.step, mini.seed))
+        nn.utils.clip_grad_norm_(state.optimizers[1].param_groups[0]["params"], CLIP)
+        for optimizer in state.optimizers:
+            optimizer.step()
+        state.step += 1
+        now = time.time()
+        state.seconds, clock = state.seconds + now - clock, now
+        if state.step % MEASURE_EVERY == 0 or state.step == steps:
+            losses = [round(float(x), 4) for x in np.mean(running, axis=0)]
+            running = []
+            record = {"step": state.step, "seconds": round(state.seconds), "train": losses,
+                      "held_out": held_out(model, sampler, arrays)}  # fmt: skip
+            with log.open("a") as lines:
+                lines.write(json.dumps(record) + "\n")
+            print(mini.name, json.dumps(record), flush=True)
+        if state.step % CHECKPOINT_EVERY == 0 or state.step == steps:
+            save_checkpoint(state, path)
+            on_checkpoint()
