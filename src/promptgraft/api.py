@@ -31,6 +31,7 @@ from promptgraft.training import (
 )
 from promptgraft.training import encode as encode_task
 from promptgraft.training import evaluate as evaluate_rows
+from promptgraft.transfer import across_models
 
 RATES = {  # learning rates that did best on validation data, by method and module
     ("soft-prompt", "direct"): 0.03,
@@ -220,6 +221,35 @@ def generate(
     """Texts that a prompt makes its model write; `settings` as for `FrozenModel.generate`."""
     value = resolve(prompt, library) if isinstance(prompt, str) else prompt
     return _model_for(value, model).generate(sources, value, **settings)
+
+
+def transfer(
+    prompt: str | Prompt,
+    to: str | FrozenModel,
+    *,
+    source: str | FrozenModel | None = None,
+    template: str | None = None,
+    tag: str | None = None,
+    library: Library | None = None,
+) -> tuple[Prompt, str]:
+    """Move a soft prompt to another model without training; keep it in the library.
+
+    source    default: the model that the prompt's card names
+    template  default: the source's, or between families the task's own for the target's family
+
+    Returns the new prompt and its name. Raises what `transfer.across_models.transfer` raises.
+    """
+    store = library or Library()
+    value = resolve(prompt, store) if isinstance(prompt, str) else prompt
+    origin = _model_for(value, source)
+    target = to if isinstance(to, FrozenModel) else FrozenModel.load(to)
+    if template is None and origin.family != target.family and value.card.task is not None:
+        try:
+            template = tasks.load(value.card.task).template(target.family)
+        except PromptgraftError:
+            template = None  # the task is not at hand; the target's plain template serves
+    moved = across_models.transfer(value, origin, target, template)
+    return moved, store.add(moved, _library_name(moved.card, tag), replace=True)
 
 
 def resolve(name: str, library: Library | None = None) -> Prompt:

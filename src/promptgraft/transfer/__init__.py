@@ -1,0 +1,1 @@
+"""Prompts for other models and other tasks."""
