@@ -47,7 +47,7 @@ class TuneConfig(TrainingConfig):
     """A mini, a local folder or a model of the hub."""
     task: str
     """A built-in task, a file, a folder, a YAML file, or hub:NAME."""
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = Field(default_factory=dict)
     """Settings of the task, as `tasks.load` takes them: text, label, verbalizer, metrics, ..."""
     method: Literal["soft-prompt", "prefix"] = "soft-prompt"
     module: str = "direct"

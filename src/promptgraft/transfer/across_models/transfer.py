@@ -5,7 +5,7 @@ import torch
 import promptgraft
 from promptgraft.errors import PromptgraftError
 from promptgraft.models import FrozenModel
-from promptgraft.prompts import Parent, PromptCard, SoftPrompt, now
+from promptgraft.prompts import Parent, Prompt, PromptCard, SoftPrompt, now
 from promptgraft.transfer.across_models.anchors import shared_anchors
 from promptgraft.transfer.across_models.relative import (
     matching_loss,
@@ -16,7 +16,7 @@ from promptgraft.transfer.across_models.relative import (
 
 
 def transfer(
-    prompt: SoftPrompt, source: FrozenModel, target: FrozenModel, template: str | None = None
+    prompt: Prompt, source: FrozenModel, target: FrozenModel, template: str | None = None
 ) -> SoftPrompt:
     """Move a soft prompt to another model by its place among anchor words.
 
