@@ -270,11 +270,13 @@ def test_tensors_that_do_not_fit_the_card(saved, soft, prefix):
         assert message in error
 
 
-def forge(folder: Path, tensors: dict[str, torch.Tensor] | bytes) -> None:
-    """Put other tensors under a card, with the right hashes on both sides."""
+def forge(
+    folder: Path, tensors: dict[str, torch.Tensor] | bytes, metadata: dict[str, str] | None = None
+) -> None:
+    """Put other tensors under a card, with the right hashes on both sides or other metadata."""
     file, card = folder / "prompt.safetensors", folder / "prompt.json"
     with safe_open(file, "pt") as old:
-        metadata = old.metadata()
+        metadata = old.metadata() if metadata is None else metadata
     if isinstance(tensors, bytes):
         file.write_bytes(tensors)
     else:
@@ -282,6 +284,12 @@ def forge(folder: Path, tensors: dict[str, torch.Tensor] | bytes) -> None:
     record = json.loads(card.read_text())
     record["files"]["prompt.safetensors"] = hashlib.sha256(file.read_bytes()).hexdigest()
     card.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("mark", ["", "{", "[1]", "{}", "3", '{"card_hash": null}', None])
+def test_foreign_metadata_under_the_right_hash(saved, soft, mark):
+    forge(saved, soft().tensors(), {} if mark is None else {"promptgraft": mark})
+    assert "changed after prompt.safetensors was written" in error_of(saved)
 
 
 def test_not_safetensors_under_the_right_hash(saved):

@@ -109,7 +109,7 @@ def _load(folder: Path) -> Prompt:
     data = _checked(folder, TENSORS, hashes)
     file = folder / TENSORS
     tensors = _tensors(data, file)
-    if _marks(data).get("card_hash") != _card_hash(_plain(card)):
+    if _card_mark(data) != _card_hash(_plain(card)):
         raise BadFileError(
             f"{folder / CARD}: changed after {TENSORS} was written. {_AGAIN} "
             "To edit a card, load the prompt and save prompt.with_card(...)."
@@ -218,11 +218,13 @@ def _tensors(data: bytes, file: Path) -> dict[str, Tensor]:
         raise BadFileError(f"{file}: not a safetensors file ({error}). {_AGAIN}") from error
 
 
-def _marks(data: bytes) -> dict[str, str]:
-    """The metadata that `_encode` gave to the tensors"""
+def _card_mark(data: bytes) -> object:
+    """The hash of the card that `_encode` wrote beside the tensors; None if there is none."""
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    marks: dict[str, str] = json.loads(header.get("__metadata__", {}).get("promptgraft", "{}"))
-    return marks
+    try:
+        return json.loads(header["__metadata__"]["promptgraft"])["card_hash"]
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _bytes(file: Path) -> bytes:
