@@ -51,6 +51,7 @@ def names(library: Library, *pattern: str) -> list[str]:
 
 def test_a_new_library_is_empty_and_makes_no_folder(library):
     assert len(library) == 0
+    assert library  # else `library or Library()` would take the default one
     assert library.list() == library.list().broken == []
     assert "sst2@mini/bert-s" not in library
     assert not library.path.exists()

@@ -58,6 +58,10 @@ class Library:
         """How many prompts there are, without opening them."""
         return len(_scan(self.path)[0])
 
+    def __bool__(self) -> bool:
+        """An empty library is a library: `given or Library()` must not pass it over."""
+        return True
+
     def add(
         self,
         prompt: Prompt,
