@@ -1,9 +1,10 @@
 """Frozen models: the only place that knows how `transformers` works inside."""
 
-from promptgraft.models.encoding import IGNORED, Batch, Encoded
-from promptgraft.models.frozen import FrozenModel, Row, Rows
+from promptgraft.models.batch import IGNORED, Batch, Encoded
+from promptgraft.models.frozen import FrozenModel
 from promptgraft.models.gather import OnePrompt, Prompts, PromptTensors
 from promptgraft.models.geometry import Family, Geometry
+from promptgraft.models.prompted import Row, Rows
 
 __all__ = [
     "IGNORED",

@@ -2,8 +2,8 @@
 
 transformers lets every model look its attention function up by name. Ours is sdpa with a prefix:
 the same for all families, for self- and cross-attention, in training, generation and beam search.
-The prefix is visible to every token. Text positions are the caller's business, and relative
-position biases (T5) are zero towards the prefix.
+A prefix is outside any sliding window, and relative position biases (T5) are zero towards it.
+Which tokens see it, and the positions of the text, are the caller's business.
 
 While the port records, the function also keeps the keys and values that a sequence produces, which
 is what turns a soft prompt of a causal model into a prefix.
@@ -26,8 +26,14 @@ NAME = "promptgraft"
 CROSS = ("encoder_attn", "EncDecAttention", "crossattention", "cross_attn")
 
 
-def install(model: PreTrainedModel, geometry: Geometry, port: Port) -> None:
-    """Switch `model` to our attention function and tell each attention module its place."""
+def install(model: PreTrainedModel, geometry: Geometry, port: Port) -> bool:
+    """Switch `model` to our attention function and tell each attention module its place.
+
+    Returns False, and changes nothing, for a model that does its attention in a way of its own
+    (Bloom, GPT-J, DeBERTa, …): it takes virtual tokens, but no prefixes.
+    """
+    if not model._can_set_attn_implementation():
+        return False
     model.set_attn_implementation(NAME)
     places = {
         name: (_site(name, geometry), int(number.group(1)))
@@ -39,6 +45,7 @@ def install(model: PreTrainedModel, geometry: Geometry, port: Port) -> None:
     for name, (site, layer) in places.items():
         module = model.get_submodule(name)
         object.__setattr__(module, "_promptgraft", (port, site, None if shared else layer, depth))
+    return True
 
 
 def _site(name: str, geometry: Geometry) -> str:
@@ -74,7 +81,7 @@ def prefix_attention(
                 layer = port.calls.get(site, 0)
                 port.calls[site] = (layer + 1) % depth
             causal = is_causal if is_causal is not None else getattr(module, "is_causal", True)
-            attention_mask = _mask(port, prefix, attention_mask, query, key, causal)
+            attention_mask = _mask(port, site, attention_mask, query, key, causal)
             pair = prefix.tensor[:, layer].to(key.dtype).transpose(2, 3)  # [b, 2, H_kv, P, d_head]
             keys, values = rows(pair, key.shape[0]).unbind(1)
             key = torch.cat([keys, key], dim=2)
@@ -82,6 +89,9 @@ def prefix_attention(
             if position_bias is not None:
                 position_bias = functional.pad(position_bias, (keys.shape[2], 0))
             is_causal = False
+    if kwargs.get("softcap") is not None:
+        causal = is_causal if is_causal is not None else getattr(module, "is_causal", True)
+        return _capped(query, key, value, attention_mask, causal, **kwargs), None
     output, _ = sdpa_attention_forward(
         module,
         query,
@@ -95,14 +105,43 @@ def prefix_attention(
     return output, None
 
 
+def _capped(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    causal: bool,
+    softcap: float = 1.0,
+    scaling: float | None = None,
+    **_: Any,
+) -> Tensor:
+    """Attention with scores bent below a limit (Gemma 2), which sdpa does not know.
+
+    Shapes as in `prefix_attention`.
+    """
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    scores = query @ key.mT * (scaling if scaling is not None else query.shape[-1] ** -0.5)
+    scores = softcap * torch.tanh(scores / softcap)
+    if mask is None and causal and query.shape[2] > 1:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=key.device).tril()
+    if mask is not None and mask.dtype == torch.bool:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    elif mask is not None:
+        scores = scores + mask
+    weights = functional.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    return (weights @ value).transpose(1, 2).contiguous()
+
+
 def _mask(
-    port: Port, prefix: SitePrefix, mask: Tensor | None, query: Tensor, key: Tensor, causal: bool
+    port: Port, site: str, mask: Tensor | None, query: Tensor, key: Tensor, causal: bool
 ) -> Tensor | None:
     """The text's mask with the prefix's columns before it; the layers of one pass share it."""
     batch, texts, keys = key.shape[0], query.shape[2], key.shape[2]
-    if port.memo is not None:
-        prefix_before, mask_before, sizes, result = port.memo
-        if prefix is prefix_before and mask is mask_before and sizes == (batch, texts, keys):
+    prefix = port.sites[site]
+    if site in port.memo:
+        mask_before, sizes, result = port.memo[site]
+        if mask is mask_before and sizes == (batch, texts, keys):
             return result
     result = mask
     if mask is None and causal and texts > 1:
@@ -111,17 +150,26 @@ def _mask(
     elif mask is None and prefix.visible is not None:
         result = torch.ones(1, 1, texts, keys, dtype=torch.bool, device=key.device)
     if result is not None:
-        virtual = prefix.tensor.shape[3]
-        visible = torch.ones(1, virtual, dtype=torch.bool, device=key.device)
-        if prefix.visible is not None:
-            visible = rows(prefix.visible, batch)
-        lines, heads = max(result.shape[0], visible.shape[0]), result.shape[1]
-        columns = visible[:, None, None, :].expand(lines, heads, texts, virtual)
+        columns = _visible(prefix, batch, texts)[:, None]  # [b, 1, t, P]
+        lines, heads = max(result.shape[0], columns.shape[0]), result.shape[1]
+        columns = columns.expand(lines, heads, texts, -1)
         if result.dtype != torch.bool:
             columns = torch.where(columns, 0.0, torch.finfo(result.dtype).min).to(result.dtype)
         result = torch.cat([columns, result.expand(lines, heads, texts, keys)], dim=3)
-    port.memo = (prefix, mask, (batch, texts, keys), result)
+    port.memo[site] = (mask, (batch, texts, keys), result)
     return result
+
+
+def _visible(prefix: SitePrefix, batch: int, texts: int) -> Tensor:
+    """Which of the prefix's columns each query sees: bool [b, t, P], b and t 1 or full."""
+    if prefix.visible is None:
+        shape = (1, 1, prefix.tensor.shape[3])
+        return torch.ones(shape, dtype=torch.bool, device=prefix.tensor.device)
+    visible = rows(prefix.visible, batch)
+    if visible.ndim == 2:
+        return visible[:, None]
+    # While generating, only the newest token asks; it stands after every slot.
+    return visible if visible.shape[1] == texts else visible[:, -1:]
 
 
 AttentionInterface.register(NAME, prefix_attention)

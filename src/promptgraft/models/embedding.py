@@ -11,10 +11,13 @@ from promptgraft.models.port import Port, rows
 
 
 def install(model: PreTrainedModel, port: Port) -> None:
-    """Hook every embedding layer that reads the model's token table (encoder's, decoder's)."""
-    table = model.get_input_embeddings().weight
+    """Hook every embedding layer that reads a token table (the encoder's, the decoder's)."""
+    readers = [model]
+    if model.config.is_encoder_decoder:
+        readers += [model.get_encoder(), model.get_decoder()]  # type: ignore[no-untyped-call]
+    tables = [reader.get_input_embeddings().weight for reader in readers]
     for module in model.modules():
-        if isinstance(module, nn.Embedding) and module.weight is table:
+        if isinstance(module, nn.Embedding) and any(module.weight is table for table in tables):
             seat = _Seat(port)
             module.register_forward_pre_hook(seat.before)
             module.register_forward_hook(seat.after)

@@ -1,78 +1,23 @@
-"""Rows to tensors: templates rendered to tokens, cut to length, batched.
-
-Virtual tokens travel inside the token sequences as negative ids: -1 is the first vector of the
-prompt, -2 the second. Labels stand where a token is predicted *from*, so causal, seq2seq and
-masked models are read out alike.
-"""
+"""Rows to token ids: templates rendered, tokenised and cut to length."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-import torch
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from promptgraft.errors import ConfigError, DataError
+from promptgraft.models.batch import IGNORED, Encoded
 from promptgraft.models.geometry import Family
 from promptgraft.models.template import Decoder, Mask, Target, Template, Text, Virtual
-
-IGNORED = -100  # the label of a token from which nothing is predicted
-
-
-@dataclass
-class Encoded:
-    """One row as token ids; lists of equal length where they belong together."""
-
-    tokens: list[int] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)  # causal and masked: along `tokens`
-    head: int = 0  # tokens at the start that all rows of the template share, the prompt among them
-    decoder_tokens: list[int] = field(default_factory=list)
-    decoder_labels: list[int] = field(default_factory=list)
-    cut: int = 0  # tokens of the source that did not fit
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Encoded rows as tensors.
-
-    tokens          [B, T]  ids; negative: virtual tokens
-    mask            [B, T]  bool, False at padding
-    labels          [B, T] (seq2seq [B, U])  ids, IGNORED where nothing is predicted
-    decoder_tokens  [B, U]  seq2seq only
-    decoder_mask    [B, U]  seq2seq only
-    heads           distinct shared beginnings [T_head], taken off `tokens` (causal only)
-    head_of         [B]     which head each row has
-    cut             tokens of the sources that did not fit
-    """
-
-    tokens: Tensor
-    mask: Tensor
-    labels: Tensor
-    decoder_tokens: Tensor | None = None
-    decoder_mask: Tensor | None = None
-    heads: tuple[Tensor, ...] = ()
-    head_of: Tensor | None = None
-    cut: int = 0
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
-        moved: dict[str, Any] = {
-            name: value.to(device) if isinstance(value, Tensor) else value
-            for name, value in vars(self).items()
-        }
-        moved["heads"] = tuple(head.to(device) for head in self.heads)
-        return Batch(**moved)
+from promptgraft.models.truncation import Words, shorten
 
 
 class Encoder:
-    """Renders rows through templates for one tokenizer and family."""
+    """Renders rows through templates for one tokenizer and family.
+
+    max_length  most tokens of a row, virtual ones included (seq2seq: on the encoder's side)
+    positions   most tokens on the decoder's side (seq2seq); None if nothing limits it
+    """
 
     def __init__(
         self,
@@ -82,15 +27,20 @@ class Encoder:
         eos: int | None,
         pad: int,
         max_length: int,
+        positions: int | None = None,
     ) -> None:
-        self.tokenizer, self.family, self.max_length = tokenizer, family, max_length
+        self.tokenizer, self.family = tokenizer, family
         self.decoder_start, self.eos, self.pad = decoder_start, eos, pad
+        self.max_length, self.positions = max_length, positions
         ids = tokenizer("a")["input_ids"]
         bare = tokenizer("a", add_special_tokens=False)["input_ids"]
         start = next(i for i in range(len(ids)) if ids[i : i + len(bare)] == bare)
-        self.first, self.last = ids[:start], ids[start + len(bare) :]  # [CLS] and [SEP], say
-        # SentencePiece and WordPiece need no blank before a word to know that it begins one.
-        self.blank_counts = tokenizer(" a", add_special_tokens=False)["input_ids"] != bare
+        self.first = ids[:start]  # [CLS], say
+        self.last = ids[start + len(bare) :] if family != "causal" else []  # [SEP], say
+        # WordPiece and SentencePiece need no blank before a word to know that it begins one.
+        spaced = tokenizer(" a", add_special_tokens=False)["input_ids"]
+        marked = tokenizer.convert_ids_to_tokens(bare)[0].startswith("▁")
+        self.blank_counts = spaced != bare and not marked
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids without special tokens."""
@@ -113,16 +63,20 @@ class Encoder:
         answers: Sequence[str] | None = None,
         stop: bool = True,
         reserve: int = 0,
+        prefix: int = 0,
+        numbers: Sequence[int] | None = None,
     ) -> list[Encoded]:
         """Render rows.
 
         length   virtual tokens of the prompt; 0 (a prefix, or no prompt) empties all slots
         answers  one text a row, at {mask} or {target}; None to predict
         stop     end the target with the end-of-sequence token
-        reserve  positions to leave free, for a prefix (causal)
+        reserve  positions to leave free for what will be generated
+        prefix   virtual tokens of a prefix that takes up positions (causal)
+        numbers  what to call the rows in errors; default 0, 1, 2, …
 
         Raises DataError for a missing field and for rows that cannot be made short enough,
-        ConfigError for a template that does not suit the family.
+        ConfigError for a template that does not suit the family or the prompt.
         """
         self._check(template)
         slots = iter(template.slots(length)) if length else None
@@ -130,244 +84,218 @@ class Encoder:
             next(slots) if isinstance(piece, Virtual) and slots is not None else 0
             for piece in template.pieces
         ]
-        strings, spans = self._strings(rows, template)
-        ids = iter(self.tokenize(strings))
-        targets = self._targets(template, answers, stop)
+        names = numbers if numbers is not None else range(len(rows))
+        texts = self._texts(rows, template, counts, names)
+        targets = None if answers is None else self.targets(template, answers, stop, length)
         encoded = []
-        for index in range(len(rows)):
-            parts = [next(ids) if isinstance(p, Text) else [] for p in template.pieces]
-            target = targets[index] if targets is not None else []
-            texts = [p for p, piece in enumerate(template.pieces) if isinstance(piece, Text)]
-            over = self._over(template, parts, counts, target, reserve)
-            cut = 0
-            if over > 0:
-                offset = index * len(texts)
-                cut = self._cut(parts, texts, strings[offset:], spans[offset:], over)
-            row = self._assemble(template, parts, counts, target)
-            row.cut = cut
+        for number, name in enumerate(names):
+            target = targets[number] if targets is not None else []
+            try:
+                cut = self._fit(template, counts, texts[number], target, reserve, prefix)
+            except DataError as error:
+                raise DataError(f"Row {name}: {error}") from None
+            row = self._assemble(template, counts, texts[number], target, prefix)
+            row.virtual, row.cut = length, cut
             encoded.append(row)
         return encoded
 
+    def targets(
+        self, template: Template, answers: Sequence[str], stop: bool, length: int = 0
+    ) -> list[list[int]]:
+        """The token ids that are predicted for these answers; see `encode`.
+
+        Raises DataError for an answer that is not one token at a mask.
+        """
+        if self.family == "masked":
+            return [self._masked(answer) for answer in answers]
+        blank = " " if self._blank_before_target(template, length) else ""
+        ids = self.tokenize([blank + answer for answer in answers])
+        if self.family == "causal":
+            last = [self.eos] if stop and self.eos is not None else []
+            return [[*tokens, *last] for tokens in ids]
+        first = [] if any(isinstance(p, Decoder) for p in template.pieces) else self.first
+        last = self.last if stop else []
+        return [[*first, *tokens, *last] for tokens in ids]
+
+    def _masked(self, answer: str) -> list[int]:
+        ids = self.word(answer)
+        if len(ids) != 1:
+            shown = " ".join(self.tokenizer.convert_ids_to_tokens(ids))
+            raise DataError(
+                f"The answer {answer!r} is {len(ids)} tokens ({shown}), a mask holds one. "
+                "Choose another word for this label in the verbalizer."
+            )
+        return ids
+
     def _check(self, template: Template) -> None:
-        masks = sum(isinstance(piece, Mask) for piece in template.pieces)
-        if self.family == "masked" and masks == 0:
+        def has(kind: type) -> bool:
+            return any(isinstance(piece, kind) for piece in template.pieces)
+
+        if self.family == "masked" and not has(Mask):
             raise ConfigError(f"The template {template.source!r} needs a {{mask}} for this model.")
-        if self.family != "masked" and masks:
+        if self.family != "masked" and has(Mask):
             raise ConfigError(
                 f"The template {template.source!r} has a {{mask}}; a {self.family} model has none."
             )
-        if self.family != "seq2seq" and any(isinstance(p, Decoder) for p in template.pieces):
+        if self.family == "masked" and has(Target):
+            raise ConfigError(
+                f"The template {template.source!r} has a {{target}}; "
+                "a masked model answers at {mask}."
+            )
+        if self.family != "seq2seq" and has(Decoder):
             raise ConfigError(f"{{decoder}} in {template.source!r} is for seq2seq models only.")
+        if has(Decoder) and self.decoder_start is None:
+            raise ConfigError("The model's configuration names no decoder_start_token_id.")
 
-    def _strings(
-        self, rows: Sequence[Mapping[str, Any]], template: Template
-    ) -> tuple[list[str], list[list[tuple[int, int]]]]:
-        """The text pieces of all rows, blanks between pieces where the tokenizer wants them."""
-        strings, spans = [], []
-        for number, row in enumerate(rows):
-            blank = False  # did the piece before end in a blank?
-            for place, piece in enumerate(template.pieces):
-                if not isinstance(piece, Text):
-                    continue
-                try:
-                    text, fields = piece.render(row)
-                except DataError as error:
-                    raise DataError(f"Row {number}: {error}") from None
-                stripped = text.lstrip()
-                start = len(text) - len(stripped)
-                lead = " " if self.blank_counts and place > 0 and (start or blank) else ""
-                blank = text != text.rstrip()
-                shift = len(lead) - start
-                strings.append(lead + stripped.rstrip())
-                spans.append([(a + shift, b + shift) for a, b in fields])
-        return strings, spans
+    # Text.
 
-    def _targets(
-        self, template: Template, answers: Sequence[str] | None, stop: bool
-    ) -> list[list[int]] | None:
-        if answers is None:
-            return None
-        if self.family == "masked":
-            ids = [self.word(answer) for answer in answers]
-            for answer, tokens in zip(answers, ids, strict=True):
-                if len(tokens) != 1:
-                    shown = " ".join(self.tokenizer.convert_ids_to_tokens(tokens))
-                    raise DataError(
-                        f"The answer {answer!r} is {len(tokens)} tokens ({shown}), a mask "
-                        "holds one. Choose another word for this label in the verbalizer."
-                    )
-            return ids
-        if self.family == "seq2seq":
-            last = self.last if stop else []
-            return [[*self.first, *ids, *last] for ids in self.tokenize(answers)]
-        blank = self.blank_counts and self._blank_before_target(template)
-        ids = self.tokenize([f" {answer}" if blank else answer for answer in answers])
-        return [[*tokens, self.eos] if stop and self.eos is not None else tokens for tokens in ids]
+    def _texts(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        template: Template,
+        counts: Sequence[int],
+        names: Sequence[int],
+    ) -> list[list[Words]]:
+        """The text pieces of every row, tokenised."""
+        texts = []
+        for name, row in zip(names, rows, strict=True):
+            try:
+                texts.append(self._render(row, template, counts))
+            except DataError as error:
+                raise DataError(f"Row {name}: {error}") from None
+        words = [word for row in texts for word in row]
+        for word, ids in zip(words, self.tokenize([word.text for word in words]), strict=True):
+            word.ids = ids
+        return texts
 
-    def _blank_before_target(self, template: Template) -> bool:
-        before: Any = None
+    def _render(
+        self, row: Mapping[str, Any], template: Template, counts: Sequence[int]
+    ) -> list[Words]:
+        """The text pieces of a row; blanks at their borders only where the tokenizer wants them."""
+        words = []
+        begun = blank = False  # does anything stand before this piece, and does it end in a blank?
+        for piece, count in zip(template.pieces, counts, strict=True):
+            if isinstance(piece, Decoder):
+                begun = blank = False
+            elif isinstance(piece, Virtual):
+                begun = begun or count > 0
+            elif isinstance(piece, Text):
+                whole, spans = piece.render(row)
+                text = whole.strip(" ")
+                blank = blank or whole.startswith(" ")
+                lead = " " if self.blank_counts and begun and blank and text else ""
+                shift = len(lead) - (len(whole) - len(whole.lstrip(" ")))
+                spans = [(start + shift, end + shift) for start, end in spans]
+                words.append(Words(lead + text, spans, []))
+                begun = begun or text != ""
+                blank = whole.endswith(" ") or (blank and not text)
+            else:
+                begun, blank = True, False
+        return words
+
+    def _blank_before_target(self, template: Template, length: int) -> bool:
+        """Whether a target begins with a blank: as the template has it; one if it names none."""
+        begun = blank = False
         for piece in template.pieces:
             if isinstance(piece, Target):
                 break
-            before = piece
-        if isinstance(before, Text):
-            return (
-                before.parts[-1][1] is not None
-                or before.parts[-1][0][-1:].isspace()
-                or (not any(isinstance(piece, Target) for piece in template.pieces))
-            )
-        return before is not None
+            if isinstance(piece, Decoder):
+                begun = blank = False
+            elif isinstance(piece, Virtual):
+                begun = begun or length > 0
+            elif isinstance(piece, Text):
+                begun, blank = True, piece.parts[-1][1] is None and piece.parts[-1][0][-1:] == " "
+        else:
+            blank = True
+        if self.family == "seq2seq" and not any(isinstance(p, Decoder) for p in template.pieces):
+            return False
+        return self.blank_counts and begun and blank
 
-    def _over(
+    # Length.
+
+    def _fit(
         self,
         template: Template,
-        parts: list[list[int]],
-        counts: list[int],
-        target: list[int],
+        counts: Sequence[int],
+        texts: Sequence[Words],
+        target: Sequence[int],
         reserve: int,
+        prefix: int,
     ) -> int:
-        """Tokens by which the row is too long."""
-        size = sum(map(len, parts)) + sum(counts) + len(self.first) + len(self.last)
-        if self.family == "causal":
-            size += len(target) + reserve
-        if self.family == "masked":
-            size += 1
-        return size - self.max_length
+        """Shorten the row's own fields until both sides fit; returns the tokens cut."""
+        pieces = template.pieces
+        border = next((n for n, p in enumerate(pieces) if isinstance(p, Decoder)), len(pieces))
+        before = sum(isinstance(piece, Text) for piece in pieces[:border])
+        written = max(len(target) - 1, 0) + reserve  # the last token is predicted, never read
+        size = len(self.first) + len(self.last) + sum(counts[:border]) + prefix
+        size += {"causal": written, "masked": 1, "seq2seq": 0}[self.family]
+        cut = shorten(self.tokenizer, texts[:before], size, self.max_length)
+        if self.family == "seq2seq" and self.positions is not None:
+            size = 1 + sum(counts[border:]) + written
+            size += len(self.first) if border < len(pieces) else 0
+            cut += shorten(self.tokenizer, texts[before:], size, self.positions)
+        return cut
 
-    def _cut(
-        self,
-        parts: list[list[int]],
-        texts: list[int],
-        strings: Sequence[str],
-        spans: Sequence[list[tuple[int, int]]],
-        over: int,
-    ) -> int:
-        """Take `over` tokens from the ends of the row's own fields, the longest piece first."""
-        left = over
-        for rank in sorted(range(len(texts)), key=lambda rank: -len(parts[texts[rank]])):
-            offsets = self.tokenizer(
-                strings[rank], add_special_tokens=False, return_offsets_mapping=True, verbose=False
-            )["offset_mapping"]
-            own = [
-                position
-                for position, (a, b) in enumerate(offsets)
-                if any(a < end and b > start for start, end in spans[rank])
-            ]
-            drop = set(own[max(0, len(own) - left) :])
-            ids = parts[texts[rank]]
-            parts[texts[rank]] = [token for i, token in enumerate(ids) if i not in drop]
-            left -= len(drop)
-            if left == 0:
-                return over
-        raise DataError(
-            f"A row is {left} tokens too long for {self.max_length} positions even without its "
-            "source: the prompt, the template and the target alone do not fit. "
-            "Use a shorter prompt or template."
-        )
+    # Assembly.
 
     def _assemble(
         self,
         template: Template,
-        parts: list[list[int]],
-        counts: list[int],
+        counts: Sequence[int],
+        texts: Sequence[Words],
         target: list[int],
+        prefix: int,
     ) -> Encoded:
+        """The pieces as one row of ids and labels, each label where it is predicted from."""
         row = Encoded(tokens=list(self.first))
-        tokens, slot, common, placed = row.tokens, 0, True, False
-        labels = {}  # position -> label
-        for piece, ids, count in zip(template.pieces, parts, counts, strict=True):
+        tokens, words, slot, common = row.tokens, iter(texts), 0, True
+        slots = [n for n, piece in enumerate(template.pieces) if isinstance(piece, Virtual)]
+        labels: dict[int, int] = {}
+        for place, (piece, count) in enumerate(zip(template.pieces, counts, strict=True)):
             if isinstance(piece, Virtual):
+                if prefix and place == slots[0] and len(tokens) > len(self.first):
+                    row.prefix_at = len(tokens)
                 tokens.extend(range(-1 - slot, -1 - slot - count, -1))
                 slot += count
-                if common and tokens is row.tokens:
-                    row.head = len(tokens)
+                row.head = len(tokens) if common else row.head
             elif isinstance(piece, Mask):
                 labels[len(tokens)] = target[0] if target else self.pad  # asked, if not known
                 tokens.append(self.tokenizer.mask_token_id)
-                common = False
             elif isinstance(piece, Decoder):
-                tokens.extend(self.last)
-                tokens = row.decoder_tokens
-                tokens.append(self._decoder_start())
-            elif isinstance(piece, Target):
-                placed = True
-                if self.family == "seq2seq":
-                    tokens = self._begin_decoder(row, tokens)
-                    row.decoder_labels = [IGNORED] * (len(tokens) - 1) + target
-                    tokens.extend(target[:-1])
-                else:
-                    labels |= {len(tokens) - 1 + i: token for i, token in enumerate(target)}
-                    tokens.extend(target)
-                common = False
-            else:
-                tokens.extend(ids)
-                common = common and all(name is None for _, name in piece.parts)
-        if not placed and self.family == "seq2seq":
-            tokens = self._begin_decoder(row, tokens)
-            row.decoder_labels = [IGNORED] * (len(tokens) - 1) + (target or [IGNORED])
-            tokens.extend(target[:-1])
-        elif not placed and self.family == "causal":
-            labels |= {len(tokens) - 1 + i: token for i, token in enumerate(target)}
-            tokens.extend(target)
-        elif self.family == "masked":
+                tokens = self._start_decoder(row)
+                tokens.extend(self.first)
+            elif isinstance(piece, Text):
+                tokens.extend(next(words).ids)
+                common = common and piece.is_literal
+        if self.family == "masked":
             tokens.extend(self.last)
-        row.labels = [IGNORED] * len(row.tokens)
-        for position, label in labels.items():
-            row.labels[position] = label
+        else:
+            if self.family == "seq2seq" and tokens is row.tokens:
+                tokens = self._start_decoder(row)
+            if not tokens:
+                tokens.append(self._start())
+            labels = {len(tokens) - 1 + i: token for i, token in enumerate(target)}
+            tokens.extend(target[:-1])
+        found = [labels.get(place, IGNORED) for place in range(len(tokens))]
+        row.labels, row.decoder_labels = (found, []) if tokens is row.tokens else ([], found)
         # The head is worth a pass of its own if it holds every virtual token and predicts nothing.
-        head, body = row.tokens[: row.head], row.tokens[row.head :]
-        whole = min(head, default=0) < 0 and min(body, default=-1) >= 0
-        predicts = any(label != IGNORED for label in row.labels[: row.head])
-        if self.family != "causal" or not whole or predicts:
+        body = row.tokens[row.head :]
+        whole = slot > 0 and bool(body) and min(body) >= 0
+        if self.family != "causal" or not whole or min(labels, default=row.head) < row.head:
             row.head = 0
         return row
 
-    def _begin_decoder(self, row: Encoded, tokens: list[int]) -> list[int]:
-        """Close the encoder's side if the template did not."""
-        if tokens is row.tokens:
-            tokens.extend(self.last)
-            row.decoder_tokens.append(self._decoder_start())
-        return row.decoder_tokens
+    def _start(self) -> int:
+        """The token before a text that stands alone, as GPT-2 and its kin have it."""
+        for token in (self.tokenizer.bos_token_id, self.eos):
+            if token is not None:
+                return int(token)
+        raise DataError("A row is empty, and the tokenizer has no token to begin with.")
 
-    def _decoder_start(self) -> int:
+    def _start_decoder(self, row: Encoded) -> list[int]:
+        """Close the encoder's side; returns the decoder's tokens."""
         if self.decoder_start is None:
             raise ConfigError("The model's configuration names no decoder_start_token_id.")
-        return self.decoder_start
-
-    def collate(
-        self, rows: Sequence[Encoded], split: bool = True, side: Literal["left", "right"] = "right"
-    ) -> Batch:
-        """Pad rows to one batch.
-
-        split  take the shared heads off, for a pass of their own (causal)
-        side   where the padding goes
-        """
-        heads = sorted({tuple(r.tokens[: r.head]) for r in rows}) if split else [()]
-        take = [row.head if split and heads != [()] else 0 for row in rows]
-        tokens = [row.tokens[n:] for row, n in zip(rows, take, strict=True)]
-        labels = [row.labels[n:] for row, n in zip(rows, take, strict=True)]
-        padded = _pad(tokens, self.pad, side)
-        batch: dict[str, Any] = {
-            "tokens": padded,
-            "mask": _pad([[1] * len(ids) for ids in tokens], 0, side).bool(),
-            "labels": _pad(labels, IGNORED, side),
-            "cut": sum(row.cut for row in rows),
-        }
-        if self.family == "seq2seq":
-            decoder = [row.decoder_tokens for row in rows]
-            batch["decoder_tokens"] = _pad(decoder, self.pad, side)
-            batch["decoder_mask"] = _pad([[1] * len(ids) for ids in decoder], 0, side).bool()
-            batch["labels"] = _pad([row.decoder_labels for row in rows], IGNORED, side)
-        if heads != [()]:
-            place = {head: i for i, head in enumerate(heads)}
-            batch["heads"] = tuple(torch.tensor(head, dtype=torch.long) for head in heads)
-            batch["head_of"] = torch.tensor([place[tuple(r.tokens[: r.head])] for r in rows])
-        return Batch(**batch)
-
-
-def _pad(rows: Sequence[Sequence[int]], value: int, side: str) -> Tensor:
-    width = max(map(len, rows))
-    fill = [[value] * (width - len(row)) for row in rows]
-    if side == "left":
-        return torch.tensor([[*f, *row] for f, row in zip(fill, rows, strict=True)])
-    return torch.tensor([[*row, *f] for f, row in zip(fill, rows, strict=True)])
+        row.tokens.extend(self.last)
+        row.decoder_tokens.append(self.decoder_start)
+        return row.decoder_tokens

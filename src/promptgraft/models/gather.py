@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from promptgraft.errors import PromptgraftError
+from promptgraft.models.geometry import Geometry
 from promptgraft.models.port import SitePrefix
 from promptgraft.prompts import Prefix, SoftPrompt
 
@@ -45,7 +46,7 @@ def gather(prompts: Prompts, rows: int, device: torch.device) -> Gathered:
         raise PromptgraftError(
             f"Got {len(prompts)} prompts for {rows} rows; give one prompt a row, or one for all."
         )
-    distinct = {id(prompt): prompt for prompt in prompts}
+    distinct = {id(prompt): prompt for prompt in prompts}  # alive in `prompts`, so ids are theirs
     place = {key: number for number, key in enumerate(distinct)}
     tensors = [_moved(prompt, device) for prompt in distinct.values()]
     return Gathered(tensors, [place[id(prompt)] for prompt in prompts])
@@ -64,6 +65,58 @@ def tensors_of(prompt: OnePrompt) -> PromptTensors:
     if isinstance(prompt, (SoftPrompt, Prefix)):
         return prompt.tensors()
     return prompt
+
+
+def fits(
+    prompts: Sequence[PromptTensors],
+    virtual: int,
+    name: str,
+    geometry: Geometry,
+    takes_prefixes: bool,
+) -> None:
+    """Raise PromptgraftError for prompts that are not what the batch or the model needs.
+
+    virtual  length of the longest soft prompt that the batch was encoded for
+    """
+    longest = max(map(length_of, prompts))
+    if longest != virtual:
+        raise PromptgraftError(
+            f"The batch was encoded for a prompt of {virtual} virtual tokens and is run with "
+            f"{longest}. Encode the rows with the prompt they are run with."
+        )
+    expected = ", ".join(
+        f"'{site}' [{layers}, 2, P, {heads}, {size}]"
+        for site, (layers, heads, size) in geometry.sites.items()
+    )
+    for tensors in prompts:
+        sites = {site: tensor for site, tensor in tensors.items() if site != "input"}
+        if len(sites) < len(tensors) > 1:
+            raise PromptgraftError("A prompt is either virtual tokens or a prefix; got both.")
+        if sites and not takes_prefixes:
+            raise PromptgraftError(
+                f"{name} does its attention in a way of its own and takes no prefixes; "
+                "use a soft prompt."
+            )
+        for site, tensor in sites.items():
+            if geometry.sites.get(site) != (tensor.shape[-5], *tensor.shape[-2:]):
+                raise PromptgraftError(
+                    f"prefix '{site}' of shape {list(tensor.shape)}; {name} takes {expected}."
+                )
+
+
+def pick(prompts: Prompts, chosen: Sequence[int]) -> Prompts:
+    """The prompts of some rows: of a list, or of tensors that hold one a row."""
+    if isinstance(prompts, Sequence):
+        return [prompts[row] for row in chosen]
+    if isinstance(prompts, Tensor):
+        return prompts[list(chosen)] if prompts.ndim == 3 and len(prompts) > 1 else prompts
+    if isinstance(prompts, Mapping):
+        whole = {name: 3 if name == "input" else 6 for name in prompts}
+        return {
+            name: tensor[list(chosen)] if tensor.ndim == whole[name] and len(tensor) > 1 else tensor
+            for name, tensor in prompts.items()
+        }
+    return prompts
 
 
 def length_of(prompt: OnePrompt) -> int:
@@ -93,8 +146,12 @@ def batched_sites(tensors: PromptTensors) -> dict[str, Tensor]:
     }
 
 
-def merge_vectors(vectors: Sequence[Tensor | None], index: Sequence[int]) -> Tensor | None:
-    """Soft prompts of different lengths, one a row: [B, longest P, D], short ones padded."""
+def merge_vectors(vectors: Sequence[Tensor | None], of: Sequence[int]) -> Tensor | None:
+    """Soft prompts of different lengths, one a row: [B, longest P, D], short ones padded.
+
+    vectors  for each distinct prompt [1 or B, P, D], or None
+    of       which of them each of the B rows has
+    """
     longest = max((v.shape[1] for v in vectors if v is not None), default=0)
     if longest == 0:
         return None
@@ -105,30 +162,40 @@ def merge_vectors(vectors: Sequence[Tensor | None], index: Sequence[int]) -> Ten
         else pad(v, (0, 0, 0, longest - v.shape[1]))
         for v in vectors
     ]
-    return torch.cat(padded)[list(index)]
+    return torch.cat(padded)[_lines(padded, of)]
 
 
 def merge_sites(
-    prefixes: Sequence[Mapping[str, Tensor]], index: Sequence[int]
+    prefixes: Sequence[Mapping[str, Tensor]], of: Sequence[int]
 ) -> dict[str, SitePrefix]:
     """Prefixes of different lengths, one a row: padded on the left, with masks.
 
-    prefixes  for each distinct prompt its sites [1, L, 2, P, H_kv, d_head]; index [B]
+    prefixes  for each distinct prompt its sites [1 or B, L, 2, P, H_kv, d_head]
+    of        which of them each of the B rows has
     """
     merged = {}
-    for site in {site for prefix in prefixes for site in prefix}:
+    for site in {site: None for prefix in prefixes for site in prefix}:
         tensors = [prefix.get(site) for prefix in prefixes]
         some = next(t for t in tensors if t is not None)
         longest = max(t.shape[3] for t in tensors if t is not None)
-        lengths = [0 if t is None else t.shape[3] for t in tensors]
-        shape = (*some.shape[:3], longest, *some.shape[4:])
         padded = [
-            some.new_zeros(shape) if t is None else pad(t, (0, 0, 0, 0, longest - t.shape[3], 0))
+            some.new_zeros(1, *some.shape[1:3], longest, *some.shape[4:])
+            if t is None
+            else pad(t, (0, 0, 0, 0, longest - t.shape[3], 0))
             for t in tensors
         ]
-        chosen = torch.tensor(list(index), device=some.device)
-        places = torch.arange(longest, device=some.device)
-        starts = torch.tensor([longest - n for n in lengths], device=some.device)
-        visible = places[None] >= starts[chosen][:, None]
-        merged[site] = SitePrefix(torch.cat(padded)[chosen], None if visible.all() else visible)
+        starts = torch.tensor([longest if t is None else longest - t.shape[3] for t in tensors])
+        visible = torch.arange(longest) >= starts[list(of)][:, None]
+        merged[site] = SitePrefix(
+            torch.cat(padded)[_lines(padded, of)],
+            None if visible.all() else visible.to(some.device),
+        )
     return merged
+
+
+def _lines(tensors: Sequence[Tensor], of: Sequence[int]) -> list[int]:
+    """Each row's line in the concatenated tensors, which hold one line for all or one a row."""
+    starts = [0]
+    for tensor in tensors:
+        starts.append(starts[-1] + len(tensor))
+    return [starts[n] + (row if len(tensors[n]) > 1 else 0) for row, n in enumerate(of)]

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -19,7 +21,7 @@ from transformers import (
 )
 
 from promptgraft import files, minis
-from promptgraft.errors import PromptgraftError
+from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.models.geometry import Family, family_of
 
 AUTO: dict[Family, Any] = {
@@ -28,6 +30,7 @@ AUTO: dict[Family, Any] = {
     "masked": AutoModelForMaskedLM,
 }
 CACHE = Path.home() / ".cache" / "promptgraft"
+HUB_SECONDS = 5.0
 
 
 def load_config(name: str, revision: str | None = None) -> PretrainedConfig:
@@ -50,17 +53,43 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
 
 
 def _from(auto: Any, name: str, revision: str | None, **settings: Any) -> Any:
-    folder = minis.folder(name)
-    if name.startswith(minis.PREFIX) and folder is None:
+    folder = minis.folder(name) or Path(name)
+    if name.startswith(minis.PREFIX) and not folder.is_dir():
         raise PromptgraftError(f"There is no {name}; the minis are {', '.join(minis.names())}.")
+    local = folder.is_dir()
+    offline = not local and not hub_answers()
     try:
-        return auto.from_pretrained(str(folder or name), revision=revision, **settings)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        return auto.from_pretrained(
+            str(folder) if local else name,
+            revision=None if local else revision,
+            local_files_only=local or offline,
+            **settings,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if local:
+            raise PromptgraftError(f"Cannot load the model in {folder}: {reason}") from error
+        if offline:
+            reason = "the hub does not answer, and it is not in the hub's cache on this machine."
         raise PromptgraftError(
-            f"Cannot load {name!r}: it is not a mini ({', '.join(minis.names())}), and as a local "
-            f"folder or a model of the hub it gave: {reason}"
+            f"Cannot load {name!r}: it is no mini ({', '.join(minis.names()) or 'none here'}) and "
+            f"no folder; as a model of the hub: {reason}"
         ) from error
+
+
+@cache
+def hub_answers() -> bool:
+    """Whether the hub can be reached: one short question, asked once, where transformers would
+    try again for half a minute for every file."""
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS)
+    except Exception:  # whatever the session's transport raises
+        return False
+    return True
 
 
 def fingerprint(model: PreTrainedModel) -> str:
@@ -90,6 +119,30 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     vocabulary = sorted(tokenizer.get_vocab().items())
     text = json.dumps([vocabulary, sorted(map(str, tokenizer.all_special_tokens))])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def device(name: str) -> torch.device:
+    """The device of a name; "auto" is `best_device`. Raises ConfigError if there is none."""
+    if name == "auto":
+        return best_device()
+    try:
+        place = torch.device(name)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ConfigError(
+            f"There is no device {name!r} here; try auto, cpu, cuda or mps."
+        ) from None
+    return place
+
+
+def dtype(name: str, place: torch.device) -> torch.dtype:
+    """The dtype of a name; "auto" is `best_dtype`. Raises ConfigError if there is none."""
+    if name == "auto":
+        return best_dtype(place)
+    wanted = getattr(torch, name, None)
+    if not isinstance(wanted, torch.dtype) or not wanted.is_floating_point:
+        raise ConfigError(f"There is no dtype {name!r}; try auto, float32, bfloat16 or float16.")
+    return wanted
 
 
 def best_device() -> torch.device:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 
@@ -12,11 +13,19 @@ class SitePrefix:
     """What one attention site of a batch sees before its own keys and values.
 
     tensor   [B or 1, L, 2, P, H_kv, d_head]
-    visible  [B, P] bool, or None where all is visible
+    visible  [B, P] or, where it depends on who looks, [B, T, P] bool; None where all is visible
     """
 
     tensor: Tensor
     visible: Tensor | None = None
+
+    def seen_from(self, starts: Tensor, width: int) -> "SitePrefix":
+        """The same prefix, seen only from token `starts[b]` on by the `width` tokens of row b."""
+        after = torch.arange(width, device=starts.device) >= starts[:, None]  # [B, T]
+        columns = self.visible
+        if columns is None:
+            columns = torch.ones(1, self.tensor.shape[3], dtype=torch.bool, device=starts.device)
+        return SitePrefix(self.tensor, after[:, :, None] & columns[:, None])
 
 
 @dataclass
@@ -31,7 +40,9 @@ class Port:
     sites: Mapping[str, SitePrefix] = field(default_factory=dict)
     recorded: dict[str, list[tuple[Tensor, Tensor]]] | None = None
     calls: dict[str, int] = field(default_factory=dict)  # attention calls so far, by site
-    memo: tuple[SitePrefix, Tensor | None, tuple[int, int, int], Tensor | None] | None = None
+    memo: dict[str, tuple[Tensor | None, tuple[int, int, int], Tensor | None]] = field(
+        default_factory=dict
+    )  # by site: the mask of the text, its sizes, and the mask with the prefix before it
 
     @contextmanager
     def attached(
@@ -42,7 +53,7 @@ class Port:
         try:
             yield
         finally:
-            self.vectors, self.sites, self.calls, self.memo = None, {}, {}, None
+            self.vectors, self.sites, self.calls, self.memo = None, {}, {}, {}
 
     @contextmanager
     def recording(self) -> Iterator[dict[str, list[tuple[Tensor, Tensor]]]]:

@@ -7,6 +7,9 @@ A template is a string with fields in braces. A field is a key of the row, or on
     {mask}       the mask token (masked models)
     {target}     what is to be written (causal, seq2seq); at the end if not named
     {decoder}    in a seq2seq template: what follows belongs to the decoder
+
+A prefix has no virtual tokens to put into slots. In a causal model it stands before the keys and
+values of what follows the first slot, whatever the slot's number; elsewhere all tokens see it.
 """
 
 import string
@@ -24,6 +27,15 @@ class Text:
 
     parts: tuple[tuple[str, str | None], ...]  # (literal, field that follows it or None)
 
+    @property
+    def is_literal(self) -> bool:
+        """Whether every row has the same text here."""
+        return all(field is None for _, field in self.parts)
+
+    @property
+    def is_blank(self) -> bool:
+        return self.is_literal and not "".join(literal for literal, _ in self.parts).strip()
+
     def render(self, row: Mapping[str, Any]) -> tuple[str, list[tuple[int, int]]]:
         """The string, and the spans of it that come from the row."""
         text, spans = "", []
@@ -35,6 +47,8 @@ class Text:
                         f"The template needs the field {field!r}; the row has "
                         f"{', '.join(map(repr, row)) or 'none'}."
                     )
+                if row[field] is None:
+                    raise DataError(f"The field {field!r}, which the template needs, is None.")
                 spans.append((len(text), len(text) + len(str(row[field]))))
                 text += str(row[field])
         return text, spans
@@ -47,19 +61,25 @@ class Virtual:
     count: int | None
 
 
+@dataclass(frozen=True)
 class Mask:
     """The mask token."""
 
 
+@dataclass(frozen=True)
 class Target:
     """The text to be predicted."""
 
 
+@dataclass(frozen=True)
 class Decoder:
     """The border between encoder and decoder."""
 
 
 Piece = Text | Virtual | Mask | Target | Decoder
+
+
+SPECIAL: dict[str, Piece] = {"mask": Mask(), "target": Target(), "decoder": Decoder()}
 
 
 @dataclass(frozen=True)
@@ -107,32 +127,45 @@ def parse(source: str) -> Template:
         fields = list(string.Formatter().parse(source))
     except ValueError as error:
         raise ConfigError(f"The template {source!r} is malformed: {error}.") from None
-    for literal, field, detail, _ in fields:
-        special: Piece | None = None
-        if field == "prompt":
-            if detail and (not detail.isdecimal() or int(detail) == 0):
-                raise ConfigError(
-                    f"{{prompt:{detail}}} in the template {source!r} must give a number of virtual "
-                    "tokens, such as {prompt:5}."
-                )
-            special = Virtual(int(detail) if detail else None)
-        elif field == "mask":
-            special = Mask()
-        elif field == "target":
-            special = Target()
-        elif field == "decoder":
-            special = Decoder()
-        elif field == "":
-            raise ConfigError(f"The template {source!r} has {{}} without a name in it.")
-        if special is None:
-            if literal or field is not None:
-                parts.append((literal, field))
-        else:
-            if literal:
-                parts.append((literal, None))
+    for literal, field, detail, conversion in fields:
+        if literal:
+            parts.append((literal, None))
+        if field is None:
+            continue
+        special = _special(source, field, detail or "")
+        if conversion or (detail and not isinstance(special, Virtual)):
+            written = f"{field}!{conversion}" if conversion else f"{field}:{detail}"
+            raise ConfigError(
+                f"The template {source!r} has {{{written}}}; only {{prompt:5}} takes a number, "
+                f"write {{{field}}}."
+            )
+        if special is not None:
             close_text()
             pieces.append(special)
+        elif parts and parts[-1][1] is None:
+            parts[-1] = (parts[-1][0], field)
+        else:
+            parts.append(("", field))
     close_text()
+    _check(source, pieces)
+    return Template(source, tuple(pieces))
+
+
+def _special(source: str, field: str, detail: str) -> Piece | None:
+    """The piece that a field stands for; None for a field of the row."""
+    if field == "prompt":
+        if detail and (not detail.isdecimal() or int(detail) == 0):
+            raise ConfigError(
+                f"{{prompt:{detail}}} in the template {source!r} must give a number of virtual "
+                "tokens, such as {prompt:5}."
+            )
+        return Virtual(int(detail) if detail else None)
+    if field == "":
+        raise ConfigError(f"The template {source!r} has {{}} without a name in it.")
+    return SPECIAL.get(field)
+
+
+def _check(source: str, pieces: list[Piece]) -> None:
     for kind in (Mask, Target, Decoder):
         if sum(isinstance(piece, kind) for piece in pieces) > 1:
             raise ConfigError(f"The template {source!r} names {{{kind.__name__.lower()}}} twice.")
@@ -141,4 +174,9 @@ def parse(source: str) -> Template:
             f"The template {source!r} has two slots without a number; give all but one a number, "
             "such as {prompt:5}."
         )
-    return Template(source, tuple(pieces))
+    end = next((n for n, piece in enumerate(pieces) if isinstance(piece, Target)), len(pieces))
+    if any(not (isinstance(piece, Text) and piece.is_blank) for piece in pieces[end + 1 :]):
+        raise ConfigError(
+            f"The template {source!r} goes on after {{target}}; a model that writes from left to "
+            "right never sees that. End it with {target}."
+        )
