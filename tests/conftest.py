@@ -13,7 +13,6 @@ from tokenizers import (
     normalizers,
     pre_tokenizers,
     processors,
-    trainers,
 )
 from transformers import (
     AlbertConfig,
@@ -64,17 +63,30 @@ SEQ2SEQ = ["bart", "t5"]
 MASKED = ["bert", "roberta", "albert"]
 
 
+def known_words() -> list[str]:
+    """The shorter words of the texts: one token each where a tokenizer can. Longer ones are not."""
+    first = ["good", "bad", "great", "fun", "is"]
+    words = [word for text in TEXTS for word in text.split() if len(word) <= 8]
+    return list(dict.fromkeys(first + words))
+
+
+# Vocabularies are written down, not trained: training breaks ties differently in each process.
+
+
 @cache
 def byte_bpe(bos: bool) -> PreTrainedTokenizerFast:
     """Byte-level BPE as GPT-2's; with <s> … </s> around a text if `bos`."""
-    core = Tokenizer(models.BPE(unk_token="<unk>"))
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate(SPECIALS + alphabet)}
+    merges = []
+    for word in [*(f"Ġ{word}" for word in known_words()), *known_words()]:
+        for end in range(2, len(word) + 1):
+            if word[:end] not in vocabulary:
+                vocabulary[word[:end]] = len(vocabulary)
+                merges.append((word[: end - 1], word[end - 1]))
+    core = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    core.train_from_iterator(
-        TEXTS * 3,
-        trainers.BpeTrainer(vocab_size=420, special_tokens=SPECIALS, initial_alphabet=alphabet),
-    )
     if bos:
         core.post_processor = processors.TemplateProcessing(
             single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
@@ -86,14 +98,15 @@ def byte_bpe(bos: bool) -> PreTrainedTokenizerFast:
 @cache
 def word_piece() -> PreTrainedTokenizerFast:
     """Lower-case WordPiece as BERT's."""
-    core = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = sorted({letter for text in TEXTS for letter in text.lower()} - {" "})
+    words = [word.lower() for word in known_words()]
+    pieces = dict.fromkeys([*specials, *letters, *(f"##{x}" for x in letters), *words])
+    vocabulary = {token: number for number, token in enumerate(pieces)}
+    core = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     core.normalizer = normalizers.BertNormalizer(lowercase=True)
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     core.decoder = decoders.WordPiece()
-    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    core.train_from_iterator(
-        TEXTS * 3, trainers.WordPieceTrainer(vocab_size=200, special_tokens=specials)
-    )
     core.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
@@ -110,16 +123,13 @@ def word_piece() -> PreTrainedTokenizerFast:
 @cache
 def unigram() -> PreTrainedTokenizerFast:
     """SentencePiece-like unigram as T5's."""
-    core = Tokenizer(models.Unigram())
+    letters = sorted({letter for text in TEXTS for letter in text.replace(" ", "▁")})
+    pieces = {"<pad>": 0.0, "</s>": 0.0, "<unk>": 0.0} | dict.fromkeys(letters, -8.0)
+    pieces |= {f"▁{word}": -2.0 for word in known_words()}
+    core = Tokenizer(models.Unigram(list(pieces.items()), unk_id=2))
     core.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.Replace("  ", " ")])
     core.pre_tokenizer = pre_tokenizers.Metaspace()
     core.decoder = decoders.Metaspace()
-    core.train_from_iterator(
-        TEXTS * 3,
-        trainers.UnigramTrainer(
-            vocab_size=150, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>"
-        ),
-    )
     core.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", 1)]
     )

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +13,13 @@ from pydantic import Field
 
 import promptgraft
 from promptgraft import files, modules, prompts, tasks
+from promptgraft.analysis import curves, tokens
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel, Rows
 from promptgraft.modules import INITIALISERS, Initialiser, PromptModule
 from promptgraft.prompts import Parent, Prompt, PromptCard
-from promptgraft.tasks import Row, Task
+from promptgraft.tasks import SPLITS, Row, Task
 from promptgraft.training import (
     Evaluation,
     Objective,
@@ -31,6 +32,7 @@ from promptgraft.training import (
 )
 from promptgraft.training import encode as encode_task
 from promptgraft.training import evaluate as evaluate_rows
+from promptgraft.transfer import across_models
 from promptgraft.transfer import across_models
 
 RATES = {  # learning rates that did best on validation data, by method and module
@@ -167,6 +169,7 @@ def tune(
     summary = _summary(job, outcome, evaluation)
     with files.whole_file(folder / "results.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2))
+    curves.save(curves.read(folder / "metrics.jsonl"), folder / "curves.png", _score_name(job.task))
     return Run(prompt, name, outcome, evaluation, folder, summary)
 
 
@@ -186,22 +189,26 @@ def plan(config: TuneConfig) -> Plan:
 
 def evaluate(
     prompt: str | Prompt | None,
-    task: str | Task,
+    task: str | Task | None = None,
     *,
     model: str | FrozenModel | None = None,
     template: str | None = None,
     split: str = "test",
     rows: int | None = None,
+    data: Mapping[str, Any] | None = None,
     library: Library | None = None,
     **settings: Any,
 ) -> Evaluation:
     """Score a prompt (or, with None, the bare model) on a split of a task.
 
+    task   default: the one that the prompt was made for, if it is built in
     model  default: the one that the prompt was made for
+    data   settings of a task given by name or file, as `tasks.load` takes them; for a file the
+           columns and label words that the prompt was tuned with, if none are given
     """
     value = resolve(prompt, library) if isinstance(prompt, str) else prompt
+    chosen = _task_for(value, task, data or {})
     frozen = _model_for(value, model)
-    chosen = tasks.load(task) if isinstance(task, str) else task
     if rows is not None:
         chosen = chosen.subset(split, rows, seed=0)
     own = template or (value.card.template if value is not None else None)
@@ -252,6 +259,49 @@ def transfer(
     return moved, store.add(moved, _library_name(moved.card, tag), replace=True)
 
 
+@dataclass(frozen=True)
+class Transferred:
+    """What `transfer` gives: the prompt for the other model, and its name in the library."""
+
+    prompt: Prompt
+    name: str
+
+
+def transfer(
+    prompt: str | Prompt,
+    to: str | FrozenModel,
+    *,
+    source: FrozenModel | None = None,
+    tag: str | None = None,
+    library: Library | None = None,
+) -> Transferred:
+    """Move a prompt to another model without training, and keep it in the library.
+
+    to      the target
+    source  the model that the prompt was made for, if it is loaded already
+    tag     for the name in the library: task@model:tag
+
+    Raises PromptgraftError for a prefix, and for models that have no tokens in common.
+    """
+    value = resolve(prompt, library) if isinstance(prompt, str) else prompt
+    target = to if isinstance(to, FrozenModel) else FrozenModel.load(to)
+    moved = across_models.transfer(value, source or _model_for(value, None), target)
+    store = library or Library()
+    return Transferred(moved, store.add(moved, _library_name(moved.card, tag), replace=True))
+
+
+def nearest_tokens(
+    prompt: str | Prompt,
+    count: int = 5,
+    *,
+    model: FrozenModel | None = None,
+    library: Library | None = None,
+) -> list[list[tuple[str, float]]]:
+    """For each virtual token of a soft prompt the nearest real tokens, with their cosines."""
+    value = resolve(prompt, library) if isinstance(prompt, str) else prompt
+    return tokens.nearest_tokens(_model_for(value, model), value, count)
+
+
 def resolve(name: str, library: Library | None = None) -> Prompt:
     """A prompt by its folder, or by its name in the library."""
     if (Path(name) / "prompt.json").is_file():
@@ -259,12 +309,18 @@ def resolve(name: str, library: Library | None = None) -> Prompt:
     return (library or Library()).get(name)
 
 
-def resume(folder: Path, report: Callable[[Report], None] | None = None) -> Run:
+def resume(
+    folder: Path,
+    *,
+    library: Library | None = None,
+    report: Callable[[Report], None] | None = None,
+) -> Run:
     """Go on with a run that was stopped."""
+    files.heal(folder / "checkpoint")
     if not (folder / "checkpoint").is_dir():
         raise PromptgraftError(f"{folder} holds no checkpoint; nothing can be resumed there.")
     config: TuneConfig = read(TuneConfig, folder / "config.yaml", {"out": folder})
-    return tune(config, resume=True, report=report)
+    return tune(config, library=library, resume=True, report=report)
 
 
 @dataclass(frozen=True)
@@ -359,6 +415,13 @@ def _test_rows(task: Task, config: TuneConfig) -> list[Row]:
     return chosen.rows("test")
 
 
+def _score_name(task: Task) -> str:
+    """What `_validation` measures, for people."""
+    if task.kind in ("generation", "regression"):
+        return "validation: minus the loss, nats"
+    return f"validation {task.metrics[0]}, per cent"
+
+
 def _metrics(outcome: Outcome, evaluation: Evaluation | None) -> dict[str, float]:
     found = {}
     if outcome.best_score is not None:
@@ -432,6 +495,28 @@ def _summary(job: _Job, outcome: Outcome, evaluation: Evaluation | None) -> dict
             ],
         }
     return summary
+
+
+def _task_for(prompt: Prompt | None, task: str | Task | None, data: Mapping[str, Any]) -> Task:
+    if isinstance(task, Task):
+        return task
+    card = prompt.card if prompt is not None else None
+    name = task or (card.task if card else None)
+    if name is None:
+        raise ConfigError("The task must be named: task=...")
+    if tasks.known(name):
+        return tasks.load(name, **data)
+    if card is not None and task is None:
+        raise ConfigError(
+            f"{card.title} was tuned on {name}, which is not built in: name the data to score it "
+            "on, with --task or task=..."
+        )
+    if card is not None and not data:
+        own = card.hyperparameters.get("data")
+        data = {k: v for k, v in own.items() if k not in SPLITS} if isinstance(own, dict) else {}
+        if card.verbalizer:
+            data = {"verbalizer": card.verbalizer, **data}
+    return tasks.load(name, **data)
 
 
 def _model_for(prompt: Prompt | None, model: str | FrozenModel | None) -> FrozenModel:

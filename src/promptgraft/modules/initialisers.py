@@ -63,7 +63,7 @@ def text(text: str) -> Initialiser:
     """The tokens of a text, repeated or cut to the prompt's length."""
 
     def initialise(model: FrozenModel, layout: Layout, generator: Generator) -> Start:
-        ids = model.encoder.word(text)
+        ids = model.encoder.word(text) if text.strip() else []
         if not ids:
             raise ConfigError(f"The initial text {text!r} has no tokens.")
         return _tables(model, layout, fit(torch.tensor(ids), layout.length))

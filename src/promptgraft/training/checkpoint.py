@@ -59,6 +59,7 @@ def load(
 
     Raises BadFileError if the checkpoint is damaged or belongs to another module.
     """
+    files.heal(folder)
     try:
         progress = Progress(**json.loads((folder / "progress.json").read_text()))
         module.load_state_dict(load_file(folder / "module.safetensors"))

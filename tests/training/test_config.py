@@ -1,0 +1,60 @@
+"""Settings: all problems at once, nearest names, one meaning from Python, YAML and key=value."""
+
+import pytest
+
+from promptgraft.errors import ConfigError
+from promptgraft.training import TrainingConfig, parse_settings, read
+
+
+def test_three_ways_to_say_the_same(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("steps: 7\nlr: 0.5\npatience: 3\n")
+    from_yaml = read(TrainingConfig, file)
+    from_texts = read(TrainingConfig, None, parse_settings(["steps=7", "lr=0.5", "patience=3"]))
+    assert from_yaml == from_texts == TrainingConfig(steps=7, lr=0.5, patience=3)
+
+
+def test_later_settings_win(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("steps: 7\n")
+    assert read(TrainingConfig, file, {"steps": 9}).steps == 9
+
+
+def test_all_problems_at_once_with_the_nearest_name():
+    with pytest.raises(ConfigError) as caught:
+        read(TrainingConfig, None, {"stepps": 3, "lr": -1, "schedule": "sudden"})
+    message = str(caught.value)
+    assert "stepps" in message
+    assert "Did you mean" in message
+    assert "steps" in message
+    assert "lr" in message
+    assert "-1" in message
+    assert "schedule" in message
+    assert "sudden" in message
+
+
+def test_settings_that_contradict_each_other():
+    with pytest.raises(ConfigError, match="equal parts"):
+        read(TrainingConfig, None, {"batch_size": 10, "accumulate": 3})
+
+
+@pytest.mark.parametrize("text", ["lr", "=3"])
+def test_not_a_setting(text):
+    with pytest.raises(ConfigError, match="key=value"):
+        parse_settings([text])
+
+
+def test_values_are_yaml_and_dots_nest():
+    got = parse_settings(["patience=none", "data.text=review", "data.verbalizer={0: bad, 1: good}"])
+    assert got == {
+        "patience": None,
+        "data": {"text": "review", "verbalizer": {0: "bad", 1: "good"}},
+    }
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1,\n", "\xff"])
+def test_a_file_that_is_not_settings(tmp_path, content):
+    file = tmp_path / "run.yaml"
+    file.write_bytes(content.encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"run\.yaml"):
+        read(TrainingConfig, file)

@@ -1,0 +1,212 @@
+"""The loop: it learns, accumulates and resumes exactly, keeps the best, and stops with a reason."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import tiny
+from promptgraft import modules
+from promptgraft.errors import BadFileError, StoppedError, TrainingError
+from promptgraft.tasks import Task
+from promptgraft.tasks.task import Split
+from promptgraft.training import Objective, TrainingConfig, encode, train
+from promptgraft.training.checkpoint import Progress
+
+WORDS = {"0": "bad", "1": "good"}
+TEMPLATES = {"causal": "{prompt} {text} =>", "masked": "{prompt} {text} {mask} ."}
+STEPS = 12
+TESTS = Path(__file__).parent.parent
+
+
+def a_task(rows=40):
+    # The label is a function of one word, so that there is something to learn.
+    split = [
+        {
+            "text": f"{('the film', 'a story')[n % 2]} is {('fun', 'long')[n // 2 % 2]}",
+            "label": n % 2,
+        }
+        for n in range(rows)
+    ]
+    return Task(
+        name="toy",
+        kind="classification",
+        inputs=("text",),
+        target="label",
+        splits={"train": Split(lambda: split)},
+        templates=TEMPLATES,
+        metrics=("accuracy",),
+        verbalizer=WORDS,
+    )
+
+
+def a_run(folder, kind="bert", module="direct", resume=False, validate=None, task=None, **settings):
+    task = task or a_task()
+    model = tiny(kind)
+    layout = modules.layout("soft-prompt", 3, model)
+    start = modules.INITIALISERS["vocabulary"]()(model, layout, torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    emitter = modules.build(module, layout, start)
+    encoded = encode(model, task, task.rows("train"), emitter(), task.template(model.family))
+    settings = {"steps": STEPS, "batch_size": 8, "lr": 0.05, "checkpoint_every": 5} | settings
+    config = TrainingConfig(**settings)
+    check = None if validate is None else lambda: validate(emitter)
+    objective = Objective(model, task, config.objective)
+    outcome = train(emitter, encoded, objective, config, folder, check, resume)
+    return emitter, outcome
+
+
+def losses(folder):
+    return [
+        json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()
+    ]
+
+
+def same(one, other):
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+@pytest.mark.parametrize("objective", ["vocabulary", "choices"])
+def test_learns(tmp_path, kind, objective):
+    a_run(tmp_path, kind, steps=150, lr=1.0, objective=objective)
+    curve = losses(tmp_path)
+    assert sum(curve[-10:]) < 0.85 * sum(curve[:10])
+
+
+def test_the_same_seed_gives_the_same_run(tmp_path):
+    one, _ = a_run(tmp_path / "one")
+    two, _ = a_run(tmp_path / "two")
+    other, _ = a_run(tmp_path / "other", seed=1)
+    assert same(one, two)
+    assert not same(one, other)
+
+
+def test_accumulation_is_the_large_batch(tmp_path):
+    """Rows differ in length and so in padding; the mean is over labels, not over parts."""
+    whole, _ = a_run(tmp_path / "whole", kind="gpt2")
+    parts, _ = a_run(tmp_path / "parts", kind="gpt2", accumulate=4)
+    assert losses(tmp_path / "whole") == pytest.approx(losses(tmp_path / "parts"), rel=1e-5)
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("module", ["direct", "mlp"])
+def test_resumed_is_never_stopped(tmp_path, module, monkeypatch):
+    whole, _ = a_run(tmp_path / "whole", module=module)
+    with pytest.raises(StoppedError, match="--resume"):
+        a_run(tmp_path / "parts", module=module, validate=stop_at(6), evaluate_every=6)
+    resumed, outcome = a_run(tmp_path / "parts", module=module, resume=True)
+    assert outcome.steps == STEPS
+    assert same(whole, resumed)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+
+
+def stop_at(_step):
+    """A validation that presses Ctrl-C."""
+
+    def validate(_module):
+        os.kill(os.getpid(), signal.SIGINT)
+        return 0.0
+
+    return validate
+
+
+def test_the_best_state_is_kept(tmp_path):
+    scores, states = iter([1.0, 3.0, 2.0, 2.5]), []
+
+    def validate(module):
+        states.append({name: t.clone() for name, t in module.state_dict().items()})
+        return next(scores)
+
+    module, outcome = a_run(tmp_path, validate=validate, evaluate_every=3)
+    assert (outcome.best_step, outcome.best_score) == (6, 3.0)
+    assert all(torch.equal(t, states[1][name]) for name, t in module.state_dict().items())
+
+
+def test_patience(tmp_path):
+    _, outcome = a_run(tmp_path, validate=lambda _: 0.0, evaluate_every=1, patience=3)
+    assert (outcome.steps, outcome.best_step) == (4, 1)
+
+
+def test_not_a_number_stops_with_advice(tmp_path):
+    with pytest.raises(TrainingError, match=r"(?s)loss is nan.*smaller lr"):
+        a_run(tmp_path, lr=1e30, clip=1e30)
+
+
+def test_a_run_that_diverges_stops_with_advice():
+    from promptgraft.training.loop import SMOOTHED, _check_loss
+
+    config, progress = TrainingConfig(), Progress(step=30)
+    _check_loss(progress, 1.0, [1.0] * SMOOTHED, config)
+    with pytest.raises(TrainingError, match="runs away"):
+        _check_loss(progress, 9.0, [9.0] * SMOOTHED, config)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    with pytest.raises(StoppedError):
+        a_run(tmp_path, validate=stop_at(6), evaluate_every=6)
+    (tmp_path / "checkpoint" / "module.safetensors").write_bytes(b"short")
+    with pytest.raises(BadFileError, match="checkpoint"):
+        a_run(tmp_path, resume=True)
+
+
+def test_a_checkpoint_of_another_module_is_refused(tmp_path):
+    with pytest.raises(StoppedError):
+        a_run(tmp_path, validate=stop_at(6), evaluate_every=6)
+    with pytest.raises(BadFileError, match="checkpoint"):
+        a_run(tmp_path, module="mlp", resume=True)
+
+
+def test_tensorboard(tmp_path):
+    a_run(tmp_path, tensorboard=True)
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path[:0] = {tests}
+from test_loop import a_run
+a_run(Path("{folder}"), resume={resume}, **{settings})
+"""
+
+
+def test_killed_anywhere_it_continues_to_the_same_end(tmp_path):
+    settings = {"steps": 60, "checkpoint_every": 3, "module": "mlp"}
+    whole, _ = a_run(tmp_path / "whole", **settings)
+    folder = tmp_path / "killed"
+    for _ in range(3):
+        ready = (folder / "checkpoint" / "progress.json").exists()
+        code = CHILD.format(
+            tests=[str(TESTS / "training"), str(TESTS)],
+            folder=folder,
+            resume=ready,
+            settings=settings,
+        )
+        child = subprocess.Popen([sys.executable, "-c", code])
+        seen = progress_in(folder)
+        deadline = time.monotonic() + 60
+        while child.poll() is None and progress_in(folder) == seen and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(random.uniform(0, 0.1))
+        child.kill()
+        child.wait()
+    resumed, _ = a_run(folder, resume=True, **settings)
+    assert same(whole, resumed)
+    assert losses(tmp_path / "whole") == losses(folder)
+
+
+def progress_in(folder):
+    try:
+        return json.loads((folder / "checkpoint" / "progress.json").read_text())["step"]
+    except (OSError, ValueError):
+        return None
