@@ -55,15 +55,15 @@ class Symbols:
 class Sampler:
     """Draws the batches of one model."""
 
-    def __init__(self, rows: Rows, plain: np.ndarray, symbols: Symbols, family: str,
-                 seed: int, tokens: int, sentinel: int = -1) -> None:  # fmt: skip
+    def __init__(self, rows: Rows, plain: np.ndarray, symbols: Symbols, family: str, seed: int,
+                 tokens: int, plain_share: float, sentinel: int = -1) -> None:  # fmt: skip
         """`tokens`: about how many a step has; `sentinel`: id of <extra_id_0> (T5), or -1."""
         self.rows, self.plain, self.symbols = rows, plain, symbols
         self.family, self.seed, self.sentinel = family, seed, sentinel
-        masked = family == "masked"
-        self.plain_length = 64 if masked else 96
-        share = (0.36, 0.4, 0.24) if masked else (0.26, 0.44, 0.3)
-        self.tokens = tuple(int(s * tokens) for s in share)
+        self.plain_length = 64 if family == "masked" else 96
+        facts = (0.36 / 0.76 if family == "masked" else 0.26 / 0.7) * (1 - plain_share)
+        shares = (facts, 1 - plain_share - facts, plain_share)
+        self.tokens = tuple(int(share * tokens + 1e-6) for share in shares)
         length = np.diff(rows.start) + 2
         answer = rows.answer[:, 1] - rows.answer[:, 0]
         short = np.array([LONGEST_ANSWER[k] for k in (FACT, LABEL, WRITE)])[rows.kind]
@@ -71,10 +71,8 @@ class Sampler:
         usable = answer <= short
         if family == "causal":
             usable &= after <= 1  # a causal model learns to answer at the end
-        facts = usable & (rows.kind == FACT)
-        tasks = usable & (rows.kind == LABEL)
-        self.facts = self._buckets(facts, length, FACT_BUCKETS)
-        self.tasks = self._buckets(tasks, length, TASK_BUCKETS)
+        self.facts = self._buckets(usable & (rows.kind == FACT), length, FACT_BUCKETS)
+        self.tasks = self._buckets(usable & (rows.kind == LABEL), length, TASK_BUCKETS)
         self.writes = self._buckets(usable & (rows.kind == WRITE), length, TASK_BUCKETS)
 
     @staticmethod

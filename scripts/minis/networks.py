@@ -31,8 +31,9 @@ POSITIONS = 512
 class Mini:
     """What one mini is and how long it is trained.
 
-    family  masked, causal or seq2seq
-    steps   optimiser steps; the schedule is a function of them alone
+    family   masked, causal or seq2seq
+    steps    optimiser steps, `warm_up` of them with a rising rate; they alone fix the schedule
+    tokens   about how many a step has, the share `plain` of them plain text
     """
 
     name: str
@@ -41,8 +42,11 @@ class Mini:
     width: int
     layers: int
     heads: int
-    steps: int
     seed: int
+    steps: int
+    warm_up: int = 150
+    tokens: int = 5600
+    plain: float = 0.24
 
     @property
     def family(self) -> str:
@@ -54,13 +58,13 @@ class Mini:
 MINIS = {
     mini.name: mini
     for mini in (
-        Mini("bert-s", "bert", "wordpiece", 192, 4, 3, 3000, 1),
-        Mini("bert-m", "bert", "wordpiece", 256, 5, 4, 3600, 2),
-        Mini("roberta-s", "roberta", "bpe", 192, 4, 3, 2600, 3),
-        Mini("gpt2-s", "gpt2", "gpt2", 192, 4, 3, 2600, 4),
-        Mini("gpt2-m", "gpt2", "gpt2", 256, 5, 4, 2600, 5),
-        Mini("bart-s", "bart", "bpe", 192, 3, 3, 2400, 6),
-        Mini("t5-s", "t5", "unigram", 192, 3, 3, 2400, 7),
+        Mini("bert-s", "bert", "wordpiece", 192, 4, 3, seed=1, steps=2800),
+        Mini("bert-m", "bert", "wordpiece", 256, 5, 4, seed=2, steps=2600, warm_up=180),
+        Mini("roberta-s", "roberta", "bpe", 192, 4, 3, 3, 2200, tokens=3600, plain=0.14),
+        Mini("gpt2-s", "gpt2", "gpt2", 192, 4, 3, 4, 2000, tokens=3600, plain=0.18),
+        Mini("gpt2-m", "gpt2", "gpt2", 256, 5, 4, 5, 2000, tokens=3600, plain=0.18),
+        Mini("bart-s", "bart", "bpe", 192, 3, 3, 6, 1700, tokens=3600, plain=0.18),
+        Mini("t5-s", "t5", "unigram", 192, 3, 3, 7, 1800, tokens=3600, plain=0.18),
     )
 }
 

@@ -22,9 +22,8 @@ from .batches import Batch, Sampler, Symbols
 from .loss import table_cross_entropy
 from .networks import Mini
 
-TOKENS_A_STEP = {"masked": 5600, "causal": 5600, "seq2seq": 5600}
 MATRIX_RATE, OTHER_RATE = 3e-3, 3e-3  # Muon for hidden matrices, AdamW for all else
-WARM_UP, DECAY = 0.05, 0.45  # shares of the steps; between them the rate is constant
+DECAY = 0.45  # the last share of the steps, in which the rate falls to zero
 PREFIX_LM = 0.3  # the last share of T5's steps splits plain text instead of taking out spans
 CHECKPOINT_EVERY = MEASURE_EVERY = 250
 CLIP = 1.0
@@ -40,10 +39,9 @@ class State:
     seconds: float = 0.0
 
 
-def rate(step: int, steps: int) -> float:
+def rate(step: int, steps: int, warm_up: int) -> float:
     """Share of the full learning rate: warm-up, plateau, linear decay to zero."""
-    up = min(1.0, (step + 1) / (WARM_UP * steps))
-    return min(up, max(0.0, (steps - step) / (DECAY * steps)))
+    return min(1.0, (step + 1) / warm_up, max(0.0, (steps - step) / (DECAY * steps)))
 
 
 def make_optimizers(model: PreTrainedModel) -> list[torch.optim.Optimizer]:
@@ -80,7 +78,7 @@ def make_sampler(mini: Mini, folder: Path) -> Sampler:
         plain = np.where(plain == 2, np.uint16(symbols.last), plain)
     sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>") if mini.architecture == "t5" else -1
     return Sampler(corpus.load_rows(arrays), plain, symbols, mini.family, mini.seed,
-                   TOKENS_A_STEP[mini.family], sentinel)  # fmt: skip
+                   mini.tokens, mini.plain, sentinel)  # fmt: skip
 
 
 def shift_of(batch: Batch, step: int, part: int, seed: int) -> int:
@@ -194,7 +192,7 @@ def train(
     while state.step < steps:
         spans = mini.architecture != "t5" or state.step < (1 - PREFIX_LM) * steps
         for optimizer, full in zip(state.optimizers, (MATRIX_RATE, OTHER_RATE), strict=True):
-            optimizer.param_groups[0]["lr"] = full * rate(state.step, steps)
+            optimizer.param_groups[0]["lr"] = full * rate(state.step, steps, mini.warm_up)
             optimizer.zero_grad()
         running.append(losses_of(model, sampler.step(state.step, spans), state.step, mini.seed))
         nn.utils.clip_grad_norm_(state.optimizers[1].param_groups[0]["params"], CLIP)
