@@ -33,7 +33,6 @@ from promptgraft.training import (
 from promptgraft.training import encode as encode_task
 from promptgraft.training import evaluate as evaluate_rows
 from promptgraft.transfer import across_models
-from promptgraft.transfer import across_models
 
 RATES = {  # learning rates that did best on validation data, by method and module
     ("soft-prompt", "direct"): 0.03,
@@ -257,37 +256,6 @@ def transfer(
             template = None  # the task is not at hand; the target's plain template serves
     moved = across_models.transfer(value, origin, target, template)
     return moved, store.add(moved, _library_name(moved.card, tag), replace=True)
-
-
-@dataclass(frozen=True)
-class Transferred:
-    """What `transfer` gives: the prompt for the other model, and its name in the library."""
-
-    prompt: Prompt
-    name: str
-
-
-def transfer(
-    prompt: str | Prompt,
-    to: str | FrozenModel,
-    *,
-    source: FrozenModel | None = None,
-    tag: str | None = None,
-    library: Library | None = None,
-) -> Transferred:
-    """Move a prompt to another model without training, and keep it in the library.
-
-    to      the target
-    source  the model that the prompt was made for, if it is loaded already
-    tag     for the name in the library: task@model:tag
-
-    Raises PromptgraftError for a prefix, and for models that have no tokens in common.
-    """
-    value = resolve(prompt, library) if isinstance(prompt, str) else prompt
-    target = to if isinstance(to, FrozenModel) else FrozenModel.load(to)
-    moved = across_models.transfer(value, source or _model_for(value, None), target)
-    store = library or Library()
-    return Transferred(moved, store.add(moved, _library_name(moved.card, tag), replace=True))
 
 
 def nearest_tokens(

@@ -4,10 +4,10 @@
 `load("task.yaml")` and `load("hub:glue:cola")` give a `Task`; `names()` lists what is built in.
 """
 
-from promptgraft.tasks.builtin import names
+from promptgraft.tasks.builtin import known, names
 from promptgraft.tasks.loading import load
 from promptgraft.tasks.readers import Row
 from promptgraft.tasks.schema import label_key
 from promptgraft.tasks.task import FAMILIES, SPLITS, Split, Task
 
-__all__ = ["FAMILIES", "SPLITS", "Row", "Split", "Task", "label_key", "load", "names"]
+__all__ = ["FAMILIES", "SPLITS", "Row", "Split", "Task", "known", "label_key", "load", "names"]

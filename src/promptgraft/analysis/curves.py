@@ -1,0 +1,79 @@
+"""The curves of a run: training loss and validation score over the steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from promptgraft import files
+from promptgraft.errors import BadFileError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Line = Mapping[str, Any]
+
+SMOOTHING = 0.9  # weight of the past in the running mean of the loss
+LOSS, SCORE = "#d9822b", "#2b7bb9"
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl. Raises BadFileError if one is not JSON."""
+    lines = []
+    for number, text in enumerate(file.read_text("utf-8").splitlines(), 1):
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            raise BadFileError(f"{file}, line {number}: not JSON.") from None
+    return lines
+
+
+def save(lines: Sequence[Line], file: Path, score: str = "validation") -> None:
+    """Draw the curves into a picture, PNG or SVG by the file's ending.
+
+    score  what the validation score is called
+    """
+    figure = draw(lines, score)
+    with files.whole_file(file) as temporary:
+        figure.savefig(temporary, format=file.suffix[1:], dpi=144)
+
+
+def draw(lines: Sequence[Line], score: str = "validation") -> Figure:
+    """Loss of each step with its running mean; beside it the validation scores, best one marked."""
+    from matplotlib.figure import Figure
+
+    scored = [line for line in lines if "validation" in line]
+    figure = Figure(figsize=(8 if scored else 4.4, 3), layout="constrained")
+    places = figure.subplots(1, 2 if scored else 1, squeeze=False)[0]
+    steps = [line["step"] for line in lines]
+    losses = [line["loss"] for line in lines]
+    places[0].plot(steps, losses, color=LOSS, alpha=0.3, linewidth=0.8)
+    places[0].plot(steps, running_mean(losses), color=LOSS, linewidth=1.8)
+    places[0].set_title("training loss, nats", loc="left", fontsize=10)
+    if scored:
+        at = [line["step"] for line in scored]
+        values = [line["validation"] for line in scored]
+        best = max(range(len(values)), key=values.__getitem__)
+        places[1].plot(at, values, color=SCORE, linewidth=1.8, marker="o", markersize=3)
+        places[1].plot(at[best], values[best], color=SCORE, marker="o", markersize=7)
+        places[1].annotate(
+            f"{values[best]:.4g}", (at[best], values[best]), (6, -12), textcoords="offset points"
+        )
+        places[1].set_title(score, loc="left", fontsize=10)
+    for place in places:
+        place.set_xlabel("step")
+        place.spines[["top", "right"]].set_visible(False)
+        place.grid(alpha=0.25)
+    return figure
+
+
+def running_mean(values: Sequence[float]) -> list[float]:
+    """Exponential mean with weight SMOOTHING on the past, unbiased at the start."""
+    means, total, weight = [], 0.0, 0.0
+    for value in values:
+        total = SMOOTHING * total + (1 - SMOOTHING) * value
+        weight = SMOOTHING * weight + (1 - SMOOTHING)
+        means.append(total / weight)
+    return means

@@ -1,0 +1,99 @@
+"""`promptgraft doctor`: what this machine can do."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+from promptgraft.cli import terminal
+from promptgraft.cli.options import Json, LibraryPath
+
+EPILOG = """\b
+Example:
+TO-BE-FILLED
+"""
+
+
+def command(library: LibraryPath = None, as_json: Json = False) -> None:
+    """Say what this machine can do."""
+    with terminal.waiting("looking around"):
+        found = {**_software(), **_hardware(), **_data(), **_library(library), "hub": _hub()}
+    if as_json:
+        terminal.print_json(found)
+        return
+    dtype = found["dtype"]
+    terminal.print_facts(
+        [
+            ("promptgraft", str(found["promptgraft"])),
+            ("Software", ", ".join(f"{name} {v}" for name, v in found["versions"].items())),
+            ("Devices", "\n".join(found["devices"])),
+            ("Threads", str(found["threads"])),
+            ("dtype", f"{dtype['chosen']}: {dtype['why']}"),
+            ("Minis", ", ".join(found["minis"]) or "none"),
+            ("Tasks", ", ".join(found["tasks"])),
+            ("Data folder", found["data_folder"] or "none; set PROMPTGRAFT_DATA for more tasks"),
+            ("Library", f"{found['library']}, {found['prompts']} prompts"),
+            ("Hub", found["hub"]),
+        ]
+    )
+
+
+def _software() -> dict[str, Any]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    import promptgraft
+
+    names = ("torch", "transformers", "tokenizers", "safetensors", "accelerate")
+    extras = ("datasets", "huggingface_hub", "peft", "ray", "gradio")
+    versions = {"python": platform.python_version()} | {name: version(name) for name in names}
+    for name in extras:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {"promptgraft": promptgraft.__version__, "versions": versions}
+
+
+def _hardware() -> dict[str, Any]:
+    import torch
+
+    from promptgraft.models import loading
+
+    devices = [f"{platform.machine()} processor, {os.cpu_count()} cores"]
+    for number in range(torch.cuda.device_count()):
+        card = torch.cuda.get_device_properties(number)
+        devices.append(f"cuda:{number} {card.name}, {card.total_memory / 2**30:.0f} GiB")
+    if torch.backends.mps.is_available():
+        devices.append("mps, Apple")
+    place = loading.best_device()
+    why = f"the faster by measurement on this {place.type}"
+    chosen = str(loading.best_dtype(place)).removeprefix("torch.")
+    return {
+        "devices": devices,
+        "device": str(place),
+        "threads": torch.get_num_threads(),
+        "dtype": {"chosen": chosen, "why": why},
+    }
+
+
+def _data() -> dict[str, Any]:
+    from promptgraft.tasks import builtin
+
+    return {"tasks": builtin.listed(), "data_folder": os.environ.get(builtin.VARIABLE)}
+
+
+def _library(path: Any) -> dict[str, Any]:
+    from promptgraft import minis
+    from promptgraft.library import Library
+
+    store = Library(path)
+    return {"library": str(store.path), "prompts": len(store), "minis": minis.names()}
+
+
+def _hub() -> str:
+    from promptgraft.models import loading
+
+    if loading.hub_answers():
+        return "answers"
+    return "cannot be reached; minis, local folders and what was downloaded before work without"

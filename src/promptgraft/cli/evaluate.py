@@ -1,0 +1,70 @@
+"""`promptgraft eval`: score a prompt on a task."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from promptgraft.cli import terminal
+from promptgraft.cli.options import Json, LibraryPath, Model
+
+EPILOG = """\b
+Example:
+TO-BE-FILLED
+"""
+
+
+def command(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PROMPT|KEY=VALUE",
+            help="A name in the library or a folder; none for the bare model. Then settings of "
+            "the data, such as text=review label=stars.",
+        ),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", "-t", help="Task, file or folder. [default: its own]")
+    ] = None,
+    model: Model = None,
+    template: Annotated[
+        str | None, typer.Option(help="In place of the prompt's or the task's own.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    rows: Annotated[int | None, typer.Option(help="Score a sample of so many rows.")] = None,
+    library: LibraryPath = None,
+    as_json: Json = False,
+) -> None:
+    """Score a prompt, with 95 % intervals.
+
+    Without a prompt the bare model is scored: name --model and --task.
+    """
+    words = words or []
+    names = [word for word in words if "=" not in word]
+    if len(names) > 1:
+        raise typer.BadParameter(f"one prompt at a time, not {' and '.join(names)}.")
+    if not names and (model is None or task is None):
+        raise typer.BadParameter("name a prompt; or --model and --task to score the bare model.")
+
+    from promptgraft import api
+    from promptgraft.library import Library
+    from promptgraft.training import parse_settings
+
+    with terminal.waiting("scoring"):
+        evaluation = api.evaluate(
+            names[0] if names else None,
+            task,
+            model=model,
+            template=template,
+            split=split,
+            rows=rows,
+            library=Library(library),
+            data=parse_settings([word for word in words if "=" in word]),
+        )
+    count = len(evaluation.predictions)
+    if as_json:
+        found = {"scores": evaluation.scores, "intervals": evaluation.intervals, "rows": count}
+        terminal.print_json({"prompt": names[0] if names else None, "split": split, **found})
+        return
+    print(f"{terminal.scores(evaluation)}  on {count} {split} rows")

@@ -1,0 +1,114 @@
+"""What commands print: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from promptgraft.training import Evaluation, Report
+
+
+def silence() -> None:
+    """No progress bars, advice or warnings of the libraries; only what promptgraft says."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("DATASETS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore")
+
+
+def note(text: str) -> None:
+    """A line for people, to standard error."""
+    print(text, file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """The result for scripts; paths and other objects as texts."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their longest cell, under their names; numbers at the right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    right = [all(_is_number(row[n]) for row in rows) for n in range(len(head))]
+    for line in (head, *rows):
+        cells = (
+            cell.rjust(width) if numbers else cell.ljust(width)
+            for cell, width, numbers in zip(line, widths, right, strict=True)
+        )
+        print("  ".join(cells).rstrip())
+
+
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Names and values, one pair to a line; a value's further lines under its first."""
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        first, *more = value.split("\n")
+        print(f"{name.ljust(width)}  {first}".rstrip())
+        for line in more:
+            print(" " * width + f"  {line}")
+
+
+def scores(evaluation: Evaluation) -> str:
+    """`accuracy 81.2 (78.4 to 83.9)  f1 …`: per cent, with 95 % intervals."""
+    parts = []
+    for name, value in evaluation.scores.items():
+        low, high = evaluation.intervals.get(name, (None, None))
+        span = "" if low is None else f" ({low:.1f} to {high:.1f})"
+        parts.append(f"{name} {value:.1f}{span}")
+    return "  ".join(parts)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[Report], None]]:
+    """One line on standard error: what, loss, metric, rate, time left.
+
+    Yields a function that takes the reports of a run.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+    columns = (
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        line = bar.add_task(what, total=None, state="")
+
+        def report(now: Report) -> None:
+            task = bar.tasks[line]
+            parts = [f"loss {now.loss:.3f}"]
+            if now.score is not None:
+                parts.append(f"validation {now.score:.1f}")
+            if task.speed:
+                parts.append(f"{task.speed:.1f} steps/s")
+            parts.append(f"{_clock(now.seconds_left)} left" if now.seconds_left else "scoring")
+            bar.update(line, completed=now.step, total=now.steps, state="  ".join(parts))
+
+        yield report
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A line that says what takes so long; nothing remains of it."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02d}"
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).removeprefix("-").isdigit() or not text

@@ -1,0 +1,133 @@
+"""`promptgraft tune`: tune a prompt for a task and a model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from promptgraft.cli import terminal
+from promptgraft.cli.options import Json, LibraryPath, Model
+
+if TYPE_CHECKING:
+    from promptgraft.api import Plan, Run, TuneConfig
+
+EPILOG = """\b
+Settings are those of api.TuneConfig: steps, lr, batch_size, length, init, module, seed, ...
+A mistyped one is refused and the nearest named. data.* describe the task's data.
+
+\b
+Example:
+TO-BE-FILLED
+
+\b
+Your own data:
+  promptgraft tune reviews.csv --model mini/bert-s data.text=review data.label=stars \\
+      'data.verbalizer={1: bad, 5: good}'
+"""
+
+
+def command(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TASK|KEY=VALUE",
+            help="A built-in task, a file, a folder or hub:NAME; then any setting.",
+        ),
+    ] = None,
+    model: Model = None,
+    method: Annotated[
+        str | None, typer.Option(help="soft-prompt or prefix. [default: soft-prompt]")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings as YAML; the line goes before.")
+    ] = None,
+    few_shot: Annotated[
+        int | None, typer.Option(metavar="N", help="Training rows of every label, or in all.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The run's. [default: runs/TASK@MODEL-…]")
+    ] = None,
+    tag: Annotated[str | None, typer.Option(help="Keep it as TASK@MODEL:TAG.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Go on with the run that stopped there.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what the run would take.")
+    ] = False,
+    library: LibraryPath = None,
+    as_json: Json = False,
+) -> None:
+    """Tune a soft prompt or a prefix.
+
+    It is scored on the test split and kept in the library.
+    """
+    words = words or []
+    tasks = [word for word in words if "=" not in word]
+    options = {"model": model, "method": method, "few_shot": few_shot, "out": out, "tag": tag}
+    given = {name: value for name, value in options.items() if value is not None}
+    if len(tasks) > 1:
+        raise typer.BadParameter(f"one task at a time, not {' and '.join(tasks)}.")
+    if resume and (words or given or config or dry_run):
+        raise typer.BadParameter("--resume takes the settings of the run; give no others.")
+    if not resume and not words and config is None:
+        raise typer.BadParameter("name a task, such as sst2 or reviews.csv, or give --config.")
+
+    from promptgraft import api
+    from promptgraft.library import Library
+
+    store = Library(library)
+    if resume:
+        with terminal.progress(f"tuning in {resume}") as report:
+            run = api.resume(resume, library=store, report=report)
+        _print(run, store, as_json)
+        return
+    if tasks:
+        given["task"] = tasks[0]
+    settings = _settings(config, [word for word in words if "=" in word], given)
+    if dry_run:
+        with terminal.waiting("measuring"):
+            plan = api.plan(settings)
+        _print_plan(plan, settings.steps, as_json)
+        return
+    with terminal.progress(f"tuning {settings.task} on {settings.model}") as report:
+        run = api.tune(settings, library=store, report=report)
+    _print(run, store, as_json)
+
+
+def _settings(config: Path | None, pairs: list[str], given: dict[str, Any]) -> TuneConfig:
+    from promptgraft.api import TuneConfig
+    from promptgraft.training import parse_settings, read
+
+    settings: TuneConfig = read(TuneConfig, config, parse_settings(pairs) | given)
+    return settings
+
+
+def _print(run: Run, library: Any, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json({"name": run.name, "folder": run.folder, **run.summary})
+        return
+    if run.evaluation is not None:
+        rows = len(run.evaluation.predictions)
+        print(f"{run.name}  {terminal.scores(run.evaluation)}  on {rows} test rows")
+    print(f"Prompt   {run.name} in {library.path}")
+    print(f"Run      {run.folder}, with curves.png and results.json")
+    verb = "eval" if run.prompt.card.base.family == "masked" else "generate"
+    print(f"Next     promptgraft {verb} {run.name}")
+
+
+def _print_plan(plan: Plan, steps: int, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json(asdict(plan) | {"steps": steps})
+        return
+    terminal.print_facts(
+        [
+            ("Trainable", f"{plan.trainable:,} parameters"),
+            ("Frozen", f"{plan.frozen:,} parameters"),
+            ("Training rows", f"{plan.rows:,}"),
+            ("Work", f"{plan.flops_per_step / 1e9:.1f} GFLOPs a step, {steps} steps"),
+            ("Peak memory", f"{plan.bytes_peak / 2**20:,.0f} MiB"),
+        ]
+    )
