@@ -1,5 +1,6 @@
 """Tuning a prompt module against a frozen model, and judging the result."""
 
+from promptgraft.training.baselines import FineTuning
 from promptgraft.training.checkpoint import Progress
 from promptgraft.training.config import TrainingConfig, parse_settings, read
 from promptgraft.training.evaluation import Evaluation, evaluate, mean_loss, predict
@@ -8,6 +9,7 @@ from promptgraft.training.objective import Objective, encode
 
 __all__ = [
     "Evaluation",
+    "FineTuning",
     "Objective",
     "Outcome",
     "Progress",

@@ -8,9 +8,8 @@ import torch
 
 from promptgraft import metrics
 from promptgraft.models import Encoded, FrozenModel, Prompts
-from promptgraft.modules import PromptModule
 from promptgraft.tasks import Row, Task
-from promptgraft.training.objective import Objective, labels_in
+from promptgraft.training.objective import Emitter, Objective, labels_in
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def evaluate(
 
 @torch.no_grad()
 def mean_loss(
-    objective: Objective, module: PromptModule, encoded: Sequence[Encoded], batch_size: int
+    objective: Objective, module: Emitter, encoded: Sequence[Encoded], batch_size: int
 ) -> float:
     """Cross-entropy per label over rows, in nats."""
     order = sorted(encoded, key=len)

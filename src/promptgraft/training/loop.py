@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from promptgraft import files
 from promptgraft.errors import StoppedError, TrainingError
 from promptgraft.models import Encoded
-from promptgraft.modules import PromptModule
 from promptgraft.training import checkpoint
 from promptgraft.training.batches import Batches
 from promptgraft.training.checkpoint import Progress
@@ -53,7 +52,7 @@ class Outcome:
 
 
 def train(
-    module: PromptModule,
+    module: nn.Module,
     encoded: Sequence[Encoded],
     objective: Objective,
     config: TrainingConfig,
@@ -82,7 +81,7 @@ def train(
     module.to(objective.model.device)
     if resume:
         progress, best = checkpoint.load(folder / "checkpoint", module, optimizer)
-    prepared: PromptModule = accelerator.prepare(module)
+    prepared: nn.Module = accelerator.prepare(module)
     batches = Batches([len(row) for row in encoded], config.batch_size, config.seed)
     recent: deque[float] = deque(maxlen=SMOOTHED)
     started, began_at = time.monotonic(), progress.step
@@ -138,7 +137,7 @@ def train(
 
 def _step(
     accelerator: Accelerator,
-    module: PromptModule,
+    module: nn.Module,
     optimizer: torch.optim.Optimizer,
     objective: Objective,
     rows: Sequence[Encoded],

@@ -1,6 +1,6 @@
 """What is minimised: the cross-entropy of a task's answers under the frozen model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -8,9 +8,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from promptgraft.errors import ConfigError
-from promptgraft.models import IGNORED, Encoded, FrozenModel, OnePrompt
-from promptgraft.modules import PromptModule
+from promptgraft.models import IGNORED, Batch, Encoded, FrozenModel, OnePrompt, PromptTensors
 from promptgraft.tasks import Row, Task
+
+Emitter = Callable[[Batch], PromptTensors]
+"""A prompt module, or anything else that says which prompt a batch gets."""
 
 
 def answers_end(task: Task) -> bool:
@@ -50,7 +52,7 @@ class Objective:
                 )
             self.choices = torch.tensor(list(ids.values()), device=model.device)
 
-    def __call__(self, module: PromptModule, encoded: Sequence[Encoded]) -> Tensor:
+    def __call__(self, module: Emitter, encoded: Sequence[Encoded]) -> Tensor:
         """Cross-entropy in nats, summed over the labels; scalar."""
         batch = self.model.collate(encoded)
         logits, labels = self.model.labelled_logits(batch, module(batch))
