@@ -79,14 +79,16 @@ def collate(rows: Sequence[Encoded], pad: int, split: bool = True, side: Side = 
 
     pad    the id at padding
     split  take the shared heads off, for a pass of their own
-    side   where the padding goes
+    side   where the padding goes; an encoder's is always on the right, where it counts positions
     """
     take = [row.head if split else 0 for row in rows]
     tokens = [row.tokens[n:] for row, n in zip(rows, take, strict=True)]
     labels = [row.labels[n:] for row, n in zip(rows, take, strict=True)]
     batch: dict[str, Any] = {}
-    batch["tokens"], batch["mask"] = _pad(tokens, pad, side), _mask(tokens, side)
-    if rows[0].decoder_tokens:
+    seq2seq = bool(rows[0].decoder_tokens)
+    own: Side = "right" if seq2seq else side
+    batch["tokens"], batch["mask"] = _pad(tokens, pad, own), _mask(tokens, own)
+    if seq2seq:
         decoder = [row.decoder_tokens for row in rows]
         labels = [row.decoder_labels for row in rows]
         batch["decoder_tokens"] = _pad(decoder, pad, side)

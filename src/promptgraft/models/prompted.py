@@ -285,6 +285,8 @@ class PromptedModel:
         self, batch: Batch, prompt: Prompts
     ) -> tuple[Tensor | None, dict[str, SitePrefix]]:
         """The batch's virtual tokens and prefixes, soft prompts compiled where heads are split."""
+        for one, _ in self._groups(prompt, len(batch)):
+            self.check(one)
         gathered = gather(prompt, len(batch), self.device)
         fits(gathered.tensors, batch.virtual, self.name, self.geometry, self.takes_prefixes)
         of = gathered.index(len(batch))
