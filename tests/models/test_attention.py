@@ -65,7 +65,7 @@ def test_causal_is_the_bare_model_with_a_cache(kind: str, layers: int):
     plain, tensors = bare(model), prefix(model)
     losses = []
     for source, target in zip(SOURCES, TARGETS, strict=True):
-        before, words = ids(model, source), ids(model, f" {target}") + [2]
+        before, words = ids(model, source), [*ids(model, f" {target}"), 2]
         logits = plain(
             input_ids=torch.tensor([before + words]),
             past_key_values=cache_of(tensors["self"]),
@@ -198,7 +198,7 @@ def test_the_function_is_the_formula(given: str, visible: str, causal: bool):
 
 @pytest.mark.parametrize("kind", CAUSAL)
 def test_a_prefix_within_a_text_is_seen_by_what_follows(kind: str):
-    """ "{source} {prompt} => {target}": a row at a time, against the bare model run in two parts."""
+    """A row at a time, against the bare model run in two parts: before the slot, and after it."""
     changes = {"sliding_window": 64} if kind in ("mistral", "gemma3") else {}
     model = tiny(kind, **changes)
     plain, tensors = bare(model), prefix(model)
@@ -208,7 +208,7 @@ def test_a_prefix_within_a_text_is_seen_by_what_follows(kind: str):
     losses = []
     for source, target in zip(SOURCES, TARGETS, strict=True):
         before, after = ids(model, source), ids(model, " =>")
-        words = ids(model, f" {target}") + [2]
+        words = [*ids(model, f" {target}"), 2]
         cache = plain(input_ids=torch.tensor([before]), use_cache=True).past_key_values
         for layer, pair in enumerate(tensors["self"]):
             keys, values = pair.transpose(1, 2)[:, None]
@@ -292,7 +292,7 @@ def test_scores_bent_below_a_limit_as_in_gemma_2():
     plain = Gemma2ForCausalLM(config).eval()
     model = FrozenModel(copy.deepcopy(plain), tokenizer)
     soft = torch.randn(4, 16)
-    words = ids(model, " bad") + [2]
+    words = [*ids(model, " bad"), 2]
     before = [soft, ids(model, " a dull story")]
     embedded = plain.get_input_embeddings()
     pieces = [before[0], embedded(torch.tensor(before[1] + words))]
@@ -309,7 +309,7 @@ def test_a_model_with_attention_of_its_own_takes_soft_prompts_only():
     plain = BloomForCausalLM(config).eval()
     model = FrozenModel(copy.deepcopy(plain), tokenizer)
     assert not model.takes_prefixes
-    soft, words = torch.randn(4, 16), ids(model, " bad") + [2]
+    soft, words = torch.randn(4, 16), [*ids(model, " bad"), 2]
     embedded = plain.get_input_embeddings()(torch.tensor(ids(model, " a dull story") + words))
     logits = plain(inputs_embeds=torch.cat([soft, embedded])[None]).logits[0]
     expected = nll(logits[-len(words) - 1 : -1], words).mean()
