@@ -1,0 +1,156 @@
+"""The verbs end to end on tiny models in local folders: tune, keep, score, write, move, resume."""
+
+import json
+
+import pytest
+import torch
+
+from conftest import tiny
+from promptgraft import api, prompts
+from promptgraft.errors import ConfigError, DataError, PromptgraftError, WrongModelError
+from promptgraft.library import Library
+from promptgraft.models import FrozenModel
+
+SETTINGS = {"steps": 6, "batch_size": 4, "evaluate_every": 3, "length": 3, "dtype": "float32"}
+VERBALIZER = {"0": "bad", "1": "good"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A place with two masked models, a causal one, and a data set of two columns."""
+    for kind in ("bert", "albert", "gpt2"):
+        model = tiny(kind)
+        model.model.save_pretrained(tmp_path / kind)
+        model.tokenizer.save_pretrained(tmp_path / kind)
+    lines = [f"{('the film', 'a story')[n % 2]} number {n},{n % 2}" for n in range(60)]
+    (tmp_path / "reviews.csv").write_text("review,stars\n" + "\n".join(lines))
+    tables = [
+        {"source": f"name : {n} | food : French", "target": f"{n} is French ."} for n in range(60)
+    ]
+    (tmp_path / "tables.jsonl").write_text("\n".join(map(json.dumps, tables)))
+    return tmp_path
+
+
+def tune(folder, **settings):
+    data = {"text": "review", "label": "stars", "verbalizer": VERBALIZER}
+    chosen = {
+        "model": str(folder / "bert"),
+        "task": str(folder / "reviews.csv"),
+        "data": data,
+        "out": folder / "run",
+    }
+    return api.tune(library=Library(folder / "library"), **(SETTINGS | chosen | settings))
+
+
+def test_tune_writes_the_run_and_keeps_the_prompt(folder):
+    run = tune(folder)
+    assert run.name == "reviews@bert"
+    names = {file.name for file in run.folder.iterdir()}
+    assert names >= {
+        "config.yaml",
+        "prompt.safetensors",
+        "prompt.json",
+        "metrics.jsonl",
+        "results.json",
+        "README.md",
+    }
+    assert prompts.load(run.folder) == Library(folder / "library").get(run.name) == run.prompt
+    card = run.prompt.card
+    assert card.task == "reviews"
+    assert card.verbalizer == VERBALIZER
+    assert card.template == "{prompt} {text} {mask} ."
+    assert card.metrics["test.accuracy"] == run.evaluation.scores["accuracy"]
+    assert card.hyperparameters["steps"] == SETTINGS["steps"]
+
+
+def test_evaluate_from_the_library_gives_the_run_s_score(folder):
+    run = tune(folder)
+    again = api.evaluate(
+        run.name,
+        str(folder / "reviews.csv"),
+        library=Library(folder / "library"),
+        model=FrozenModel.load(str(folder / "bert"), dtype="float32"),
+        data={"text": "review", "label": "stars", "verbalizer": VERBALIZER},
+    )
+    assert again.scores == run.evaluation.scores
+    assert again.predictions == run.evaluation.predictions
+
+
+def test_prefix_writes_texts(folder):
+    run = tune(
+        folder,
+        model=str(folder / "gpt2"),
+        task=str(folder / "tables.jsonl"),
+        data={},
+        method="prefix",
+        module="mlp",
+        hidden=8,
+    )
+    texts = api.generate(run.prompt, ["name : 3 | food : French"] * 2, max_new_tokens=4)
+    assert len(texts) == 2
+    assert texts[0] == texts[1]
+
+
+def test_transfer_goes_to_the_library(folder):
+    run = tune(folder)
+    library = Library(folder / "library")
+    moved, name = api.transfer(run.name, str(folder / "albert"), library=library)
+    assert name == "reviews@albert"
+    assert library.get(name) == moved
+    assert moved.card.parents[0].content_hash == run.prompt.content_hash
+
+
+def test_start_from_another_prompt(folder):
+    first = tune(folder)
+    second = tune(
+        folder, init="prompt", init_prompt=first.name, steps=1, lr=1e-9, length=2, tag="again"
+    )
+    assert second.name == "reviews@bert:again"
+    torch.testing.assert_close(second.prompt.vectors, first.prompt.vectors[:2], rtol=0, atol=1e-6)
+    assert second.prompt.card.parents[0].relation == "initialised-from"
+
+
+def test_plan_runs_nothing(folder):
+    config = api.TuneConfig(
+        model=str(folder / "gpt2"), task=str(folder / "tables.jsonl"), out=folder / "run", length=3
+    )
+    plan = api.plan(config)
+    assert plan.trainable == 3 * tiny("gpt2").embedding_size
+    assert plan.flops_per_step > 0
+    assert not (folder / "run").exists()
+
+
+def test_few_shot(folder):
+    run = tune(folder, few_shot=2)
+    rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert len(rows) == SETTINGS["steps"]
+    assert run.prompt.card.data_hash != tune(folder, few_shot=3).prompt.card.data_hash
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"lenght": 3}, ConfigError, "length"),
+        ({"init": "text"}, ConfigError, "init_text"),
+        ({"init": "vocabulry"}, ConfigError, "Did you mean"),
+        ({"module": "mpl"}, ConfigError, "Did you mean"),
+        ({"model": "mini/nothing"}, PromptgraftError, "There is no mini/nothing"),
+        ({"template": "{text} {mask}"}, ConfigError, "prompt"),
+        ({"data": {}}, (ConfigError, DataError), "review"),
+    ],
+)
+def test_errors_before_anything_runs(folder, settings, error, message):
+    with pytest.raises(error, match=message):
+        tune(folder, **settings)
+    assert not (folder / "library").exists()
+
+
+def test_wrong_model(folder):
+    run = tune(folder)
+    with pytest.raises(WrongModelError, match="promptgraft transfer"):
+        api.evaluate(
+            run.prompt,
+            str(folder / "reviews.csv"),
+            model=str(folder / "albert"),
+            data={"text": "review", "label": "stars", "verbalizer": VERBALIZER},
+        )
