@@ -1,8 +1,8 @@
 """Fine-tuning through the same loop."""
 
 import torch
-from conftest import TEXTS, tiny
 
+from conftest import TEXTS, tiny
 from promptgraft.training import FineTuning, Objective, TrainingConfig, train
 
 

@@ -12,66 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import tiny
-from promptgraft import modules
 from promptgraft.errors import BadFileError, StoppedError, TrainingError
-from promptgraft.tasks import Task
-from promptgraft.tasks.task import Split
-from promptgraft.training import Objective, TrainingConfig, encode, train
+from promptgraft.training import TrainingConfig
 from promptgraft.training.checkpoint import Progress
+from toy import STEPS, a_run, losses, same
 
-WORDS = {"0": "bad", "1": "good"}
-TEMPLATES = {"causal": "{prompt} {text} =>", "masked": "{prompt} {text} {mask} ."}
-STEPS = 12
 TESTS = Path(__file__).parent.parent
-
-
-def a_task(rows=40):
-    # The label is a function of one word, so that there is something to learn.
-    split = [
-        {
-            "text": f"{('the film', 'a story')[n % 2]} is {('fun', 'long')[n // 2 % 2]}",
-            "label": n % 2,
-        }
-        for n in range(rows)
-    ]
-    return Task(
-        name="toy",
-        kind="classification",
-        inputs=("text",),
-        target="label",
-        splits={"train": Split(lambda: split)},
-        templates=TEMPLATES,
-        metrics=("accuracy",),
-        verbalizer=WORDS,
-    )
-
-
-def a_run(folder, kind="bert", module="direct", resume=False, validate=None, task=None, **settings):
-    task = task or a_task()
-    model = tiny(kind)
-    layout = modules.layout("soft-prompt", 3, model)
-    start = modules.INITIALISERS["vocabulary"]()(model, layout, torch.Generator().manual_seed(0))
-    torch.manual_seed(0)
-    emitter = modules.build(module, layout, start)
-    encoded = encode(model, task, task.rows("train"), emitter(), task.template(model.family))
-    settings = {"steps": STEPS, "batch_size": 8, "lr": 0.05, "checkpoint_every": 5} | settings
-    config = TrainingConfig(**settings)
-    check = None if validate is None else lambda: validate(emitter)
-    objective = Objective(model, task, config.objective)
-    outcome = train(emitter, encoded, objective, config, folder, check, resume)
-    return emitter, outcome
-
-
-def losses(folder):
-    return [
-        json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()
-    ]
-
-
-def same(one, other):
-    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-    return all(torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
@@ -175,7 +121,7 @@ CHILD = """
 import sys
 from pathlib import Path
 sys.path[:0] = {tests}
-from test_loop import a_run
+from toy import a_run
 a_run(Path("{folder}"), resume={resume}, **{settings})
 """
 
@@ -187,7 +133,7 @@ def test_killed_anywhere_it_continues_to_the_same_end(tmp_path):
     for _ in range(3):
         ready = (folder / "checkpoint" / "progress.json").exists()
         code = CHILD.format(
-            tests=[str(TESTS / "training"), str(TESTS)],
+            tests=[str(TESTS)],
             folder=folder,
             resume=ready,
             settings=settings,
