@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CAUSAL, MASKED, SEQ2SEQ, tiny
-from models.reference import bare, ids, lay, nll, relative, target_logits
 from torch import Tensor
 
+from conftest import CAUSAL, MASKED, SEQ2SEQ, tiny
+from models.reference import bare, ids, lay, nll, relative, target_logits
 from promptgraft.errors import ConfigError, DataError, PromptgraftError, WrongModelError
 from promptgraft.models import Encoded, FrozenModel
 from promptgraft.prompts import Prefix, PromptCard, SoftPrompt
@@ -311,7 +311,7 @@ def test_room_is_left_for_what_is_written():
 def test_generation_refuses_what_it_cannot_do():
     with pytest.raises(PromptgraftError, match="masked model"):
         tiny("bert").generate(["a {mask}"])
-    with pytest.raises(ConfigError, match="no generation setting 'num_beam'. Did you mean 'num_b"):
+    with pytest.raises(ConfigError, match=r"no generation setting .num_beam."):
         tiny("gpt2").generate(["a"], num_beam=2)
 
 

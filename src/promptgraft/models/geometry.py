@@ -13,6 +13,9 @@ from promptgraft.errors import PromptgraftError
 
 Family = Literal["causal", "seq2seq", "masked"]
 
+# These count positions from padding_idx + 1, so that they have fewer than they say.
+KIN_OF_ROBERTA = ("camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "xmod")
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -87,9 +90,8 @@ def _positions(config: PretrainedConfig) -> int | None:
     limit = _first(config, "max_position_embeddings", "n_positions")
     if limit is None or config.model_type in ("t5", "mt5", "umt5", "longt5"):
         return None
-    # RoBERTa and its kin count positions from padding_idx + 1.
-    offset = (config.pad_token_id or 0) + 1 if "roberta" in config.model_type else 0
-    return int(limit) - offset
+    kin = "roberta" in config.model_type or config.model_type in KIN_OF_ROBERTA
+    return int(limit) - ((config.pad_token_id or 0) + 1 if kin else 0)
 
 
 def _window(config: PretrainedConfig) -> int | None:

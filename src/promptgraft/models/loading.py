@@ -19,9 +19,10 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from promptgraft import files, minis
-from promptgraft.errors import ConfigError, PromptgraftError
+from promptgraft.errors import ConfigError, PromptgraftError, did_you_mean
 from promptgraft.models.geometry import Family, family_of
 
 AUTO: dict[Family, Any] = {
@@ -42,7 +43,14 @@ def load_config(name: str, revision: str | None = None) -> PretrainedConfig:
 def load_model(name: str, revision: str | None = None) -> PreTrainedModel:
     """The model in the dtype it is stored in, in evaluation mode, with every weight frozen."""
     family = family_of(load_config(name, revision))
-    model: PreTrainedModel = _from(AUTO[family], name, revision, dtype="auto")
+    bars = logging.is_progress_bar_enabled()
+    # The bar of reading a file; downloads keep theirs.
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model: PreTrainedModel = _from(AUTO[family], name, revision, dtype="auto")
+    finally:
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     return model
 
 
@@ -53,10 +61,13 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
 
 
 def _from(auto: Any, name: str, revision: str | None, **settings: Any) -> Any:
-    folder = minis.folder(name) or Path(name)
-    if name.startswith(minis.PREFIX) and not folder.is_dir():
-        raise PromptgraftError(f"There is no {name}; the minis are {', '.join(minis.names())}.")
+    folder = minis.folder(name) or Path(name).expanduser()
     local = folder.is_dir()
+    if name.startswith(minis.PREFIX) and not local:
+        near = did_you_mean(name, minis.names())
+        raise PromptgraftError(f"There is no {name}; the minis are {_minis()}.{near}")
+    if name.startswith((".", "/", "~")) and not local:
+        raise PromptgraftError(f"There is no folder {folder} to load a model from.")
     offline = not local and not hub_answers()
     try:
         return auto.from_pretrained(
@@ -72,9 +83,13 @@ def _from(auto: Any, name: str, revision: str | None, **settings: Any) -> Any:
         if offline:
             reason = "the hub does not answer, and it is not in the hub's cache on this machine."
         raise PromptgraftError(
-            f"Cannot load {name!r}: it is no mini ({', '.join(minis.names()) or 'none here'}) and "
-            f"no folder; as a model of the hub: {reason}"
+            f"Cannot load {name!r}: it is no mini ({_minis()}) and no folder; as a model of the "
+            f"hub: {reason}"
         ) from error
+
+
+def _minis() -> str:
+    return ", ".join(minis.names()) or "none here"
 
 
 @cache
