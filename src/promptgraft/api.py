@@ -168,7 +168,8 @@ def tune(
     summary = _summary(job, outcome, evaluation)
     with files.whole_file(folder / "results.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2))
-    curves.save(curves.read(folder / "metrics.jsonl"), folder / "curves.png", _score_name(job.task))
+    lines = curves.read(folder / "metrics.jsonl")
+    curves.save(lines, summary["validation"], folder / "curves.png")
     return Run(prompt, name, outcome, evaluation, folder, summary)
 
 
@@ -363,7 +364,7 @@ def _validation(
     if "validation" not in task.splits:
         return None
     rows = task.subset("validation", config.evaluate_rows, config.seed).rows("validation")
-    if task.kind in ("generation", "regression"):
+    if _validates(task) == "loss":
         emitted = {name: tensor.detach() for name, tensor in module().items()}
         encoded = encode_task(model, task, rows, emitted, template)
         return lambda: -mean_loss(objective, module, encoded, config.batch_size)
@@ -383,11 +384,9 @@ def _test_rows(task: Task, config: TuneConfig) -> list[Row]:
     return chosen.rows("test")
 
 
-def _score_name(task: Task) -> str:
-    """What `_validation` measures, for people."""
-    if task.kind in ("generation", "regression"):
-        return "validation: minus the loss, nats"
-    return f"validation {task.metrics[0]}, per cent"
+def _validates(task: Task) -> str:
+    """What `_validation` measures: the loss for texts and numbers, else the first metric."""
+    return "loss" if task.kind in ("generation", "regression") else task.metrics[0]
 
 
 def _metrics(outcome: Outcome, evaluation: Evaluation | None) -> dict[str, float]:
@@ -447,6 +446,7 @@ def _summary(job: _Job, outcome: Outcome, evaluation: Evaluation | None) -> dict
     cut = [row.cut for row in job.encoded if row.cut]
     summary: dict[str, Any] = {
         "trainable_parameters": job.module.trainable(),
+        "validation": _validates(job.task),
         "outcome": asdict(outcome),
         "rows_cut": len(cut),
         "tokens_cut": sum(cut),

@@ -30,18 +30,19 @@ def read(file: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def save(lines: Sequence[Line], file: Path, score: str = "validation") -> None:
-    """Draw the curves into a picture, PNG or SVG by the file's ending.
-
-    score  what the validation score is called
-    """
+def save(lines: Sequence[Line], score: str, file: Path) -> None:
+    """Draw the curves into a picture, PNG or SVG by the file's ending; `score` as for `draw`."""
     figure = draw(lines, score)
     with files.whole_file(file) as temporary:
         figure.savefig(temporary, format=file.suffix[1:], dpi=144)
 
 
-def draw(lines: Sequence[Line], score: str = "validation") -> Figure:
-    """Loss of each step with its running mean; beside it the validation scores, best one marked."""
+def draw(lines: Sequence[Line], score: str, text: str = "black") -> Figure:
+    """Loss of each step with its running mean; beside it the validation scores, best one marked.
+
+    score  what validation measures: a metric in per cent, or "loss", kept as its negative in lines
+    text   colour of everything but the curves
+    """
     from matplotlib.figure import Figure
 
     scored = [line for line in lines if "validation" in line]
@@ -51,21 +52,28 @@ def draw(lines: Sequence[Line], score: str = "validation") -> Figure:
     losses = [line["loss"] for line in lines]
     places[0].plot(steps, losses, color=LOSS, alpha=0.3, linewidth=0.8)
     places[0].plot(steps, running_mean(losses), color=LOSS, linewidth=1.8)
-    places[0].set_title("training loss, nats", loc="left", fontsize=10)
+    places[0].set_title("training loss, nats", loc="left", fontsize=10, color=text)
     if scored:
         at = [line["step"] for line in scored]
-        values = [line["validation"] for line in scored]
-        best = max(range(len(values)), key=values.__getitem__)
+        sign, unit = (-1, "nats") if score == "loss" else (1, "per cent")
+        best = max(range(len(scored)), key=lambda number: scored[number]["validation"])
+        values = [sign * line["validation"] for line in scored]
         places[1].plot(at, values, color=SCORE, linewidth=1.8, marker="o", markersize=3)
         places[1].plot(at[best], values[best], color=SCORE, marker="o", markersize=7)
         places[1].annotate(
-            f"{values[best]:.4g}", (at[best], values[best]), (6, -12), textcoords="offset points"
+            f"{values[best]:.4g}",
+            (at[best], values[best]),
+            (6, -12),
+            textcoords="offset points",
+            color=text,
         )
-        places[1].set_title(score, loc="left", fontsize=10)
+        places[1].set_title(f"validation {score}, {unit}", loc="left", fontsize=10, color=text)
     for place in places:
-        place.set_xlabel("step")
+        place.set_xlabel("step", color=text)
+        place.tick_params(colors=text)
         place.spines[["top", "right"]].set_visible(False)
-        place.grid(alpha=0.25)
+        place.spines[["bottom", "left"]].set_color(text)
+        place.grid(color=text, alpha=0.15)
     return figure
 
 

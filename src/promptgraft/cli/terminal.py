@@ -71,29 +71,30 @@ def progress(what: str) -> Iterator[Callable[[Report], None]]:
     Yields a function that takes the reports of a run.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+    from rich.progress import Progress, SpinnerColumn, TextColumn
 
     columns = (
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
         TextColumn("{task.fields[state]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         line = bar.add_task(what, total=None, state="")
+        task = bar.tasks[line]
+        last: list[str] = []
 
         def report(now: Report) -> None:
-            task = bar.tasks[line]
-            parts = [f"loss {now.loss:.3f}"]
+            last[:] = [f"step {now.step}/{now.steps}", f"loss {now.loss:.3f}"]
             if now.score is not None:
-                parts.append(f"validation {now.score:.1f}")
-            if task.speed:
-                parts.append(f"{task.speed:.1f} steps/s")
-            parts.append(f"{_clock(now.seconds_left)} left" if now.seconds_left else "scoring")
-            bar.update(line, completed=now.step, total=now.steps, state="  ".join(parts))
+                last.append(f"validation {now.score:.1f}")
+            bar.update(line, completed=now.step, total=now.steps + 1)  # one for what comes after
+            speed = f"{task.speed:.1f} steps/s" if task.speed else ""
+            left = f"{clock(now.seconds_left)} left" if now.seconds_left else "scoring"
+            bar.update(line, state="  ".join((*last, speed, left)))
 
         yield report
+        took = clock(task.elapsed or 0)
+        bar.update(line, completed=1, total=1, state="  ".join((*last, took)))
 
 
 @contextmanager
@@ -105,9 +106,10 @@ def waiting(what: str) -> Iterator[None]:
         yield
 
 
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes}:{seconds:02d}"
+def clock(seconds: float) -> str:
+    """Minutes and seconds: 2:05."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
 
 
 def _is_number(text: str) -> bool:
