@@ -1,6 +1,7 @@
 """Frozen models: the only place that knows how `transformers` works inside."""
 
 from promptgraft.models.batch import IGNORED, Batch, Encoded
+from promptgraft.models.cost import Cost
 from promptgraft.models.frozen import FrozenModel
 from promptgraft.models.gather import OnePrompt, Prompts, PromptTensors
 from promptgraft.models.geometry import Family, Geometry
@@ -9,6 +10,7 @@ from promptgraft.models.prompted import Row, Rows
 __all__ = [
     "IGNORED",
     "Batch",
+    "Cost",
     "Encoded",
     "Family",
     "FrozenModel",

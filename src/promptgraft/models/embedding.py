@@ -32,7 +32,8 @@ class _Seat:
 
     def before(self, _module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         ids: Tensor = arguments[0]
-        if self.port.vectors is None:
+        # An encoder without virtual tokens must not be dragged into the prompt's backward pass.
+        if self.port.vectors is None or not (ids < 0).any():
             return arguments
         self.ids = ids
         return (ids.clamp(min=0), *arguments[1:])

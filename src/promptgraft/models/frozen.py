@@ -12,7 +12,8 @@ from transformers import GenerationConfig
 from promptgraft.errors import ConfigError, DataError, PromptgraftError, did_you_mean
 from promptgraft.models import loading
 from promptgraft.models.batch import IGNORED, Batch, Encoded, Side
-from promptgraft.models.gather import Prompts, length_of, pick
+from promptgraft.models.cost import Cost, step_cost
+from promptgraft.models.gather import Prompts, batched_vectors, gather, length_of, pick
 from promptgraft.models.port import rows as for_rows
 from promptgraft.models.prompted import PromptedModel, Rows
 
@@ -261,6 +262,19 @@ class FrozenModel(PromptedModel):
             yield
         finally:
             hook.remove()
+
+    def cost(self, batch: Batch, prompt: Prompts = None) -> Cost:
+        """What a training step on this batch takes, without running it."""
+        gathered = gather(prompt, len(batch), torch.device("cpu"))
+        seen: dict[str, int] = {}
+        for tensors in gathered.tensors:
+            for site, tensor in tensors.items():
+                if site != "input":
+                    seen[site] = max(seen.get(site, 0), tensor.shape[-3])
+        vectors = [batched_vectors(tensors) for tensors in gathered.tensors]
+        lines = sum(len(some) for some in vectors if some is not None)
+        numbers = sum(t.numel() for tensors in gathered.tensors for t in tensors.values())
+        return step_cost(self.model, self.geometry, batch, seen, lines, numbers)
 
     def _batches(
         self, encoded: Sequence[Encoded], batch_size: int, side: Side = "right", reserve: int = 0

@@ -27,8 +27,12 @@ class Geometry:
 
     family: Family
     sites: dict[str, tuple[int, int, int]]
+    heads: int  # of the queries; H_kv may be fewer
     positions: int | None  # most tokens a sequence may have; None where nothing limits it
     window: int | None  # smallest sliding window of its attention layers, if any
+
+
+QUERY_HEADS = ("num_attention_heads", "n_head", "decoder_attention_heads", "num_heads")
 
 
 def family_of(config: PretrainedConfig) -> Family:
@@ -61,9 +65,10 @@ def geometry_of(config: PretrainedConfig) -> Geometry:
             "cross": (decoder, *_heads(config, "decoder_attention_heads", "num_heads")),
         }
     else:
-        heads = _heads(text, "num_attention_heads", "n_head")
-        sites = {"self": (_layers(text, "num_hidden_layers", "n_layer"), *heads)}
-    return Geometry(family, sites, _positions(text), _window(text))
+        depth = _layers(text, "num_hidden_layers", "n_layer")
+        sites = {"self": (depth, *_heads(text, "num_attention_heads", "n_head"))}
+    heads = int(_first(text, *QUERY_HEADS))
+    return Geometry(family, sites, heads, _positions(text), _window(text))
 
 
 def _first(config: PretrainedConfig, *names: str) -> Any:
