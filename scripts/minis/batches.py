@@ -13,14 +13,23 @@ import torch
 from torch import Tensor
 
 from .corpus import Rows
-from .examples import FACT, LABEL, WRITE
+from .examples import FACT, JUDGE, LABEL, TEXT, TOPIC, WRITE
 
 # Longest row (with special tokens) of each bucket.
 FACT_BUCKETS = (14, 18, 24, 32)
 TASK_BUCKETS = (24, 32, 48, 64, 96)
 OTHER_WEIGHT = 0.3  # masked words of a row beside its answer
 OTHERS = 2  # so many of them in each row
-LONGEST_ANSWER = {FACT: 2, LABEL: 3, WRITE: 40}
+LONGEST_ANSWER = {FACT: 2, LABEL: 3, WRITE: 40, JUDGE: 3, TOPIC: 3, TEXT: 3}  # by kind
+# Which share of a step's tokens each part has, by family. In the focused phase the tasks with
+# one word to answer are drawn by kind, not by how many rows there are.
+SHARES = {
+    "masked": {"facts": 0.36, "tasks": 0.40, "plain": 0.24},
+    "focused masked": {"facts": 0.22, "tasks": 0.68, "plain": 0.10},
+    "focused causal": {"facts": 0.15, "tasks": 0.38, "writes": 0.30, "plain": 0.17},
+    "focused seq2seq": {"facts": 0.15, "tasks": 0.38, "writes": 0.30, "plain": 0.17},
+}
+KINDS = {JUDGE: 0.4, TOPIC: 0.18, LABEL: 0.27, TEXT: 0.15}
 PLAIN_MASKED = 0.2
 SPAN = 3  # tokens of a span that infilling takes out
 
@@ -56,23 +65,21 @@ class Sampler:
     """Draws the batches of one model."""
 
     def __init__(self, rows: Rows, plain: np.ndarray, symbols: Symbols, family: str, seed: int,
-                 tokens: int, plain_share: float, sentinel: int = -1) -> None:  # fmt: skip
-        """`tokens`: about how many a step has; `sentinel`: id of <extra_id_0> (T5), or -1."""
+                 sentinel: int = -1) -> None:  # fmt: skip
+        """`sentinel`: id of <extra_id_0> (T5), or -1."""
         self.rows, self.plain, self.symbols = rows, plain, symbols
         self.family, self.seed, self.sentinel = family, seed, sentinel
         self.plain_length = 64 if family == "masked" else 96
-        facts = (0.36 / 0.76 if family == "masked" else 0.26 / 0.7) * (1 - plain_share)
-        shares = (facts, 1 - plain_share - facts, plain_share)
-        self.tokens = tuple(int(share * tokens + 1e-6) for share in shares)
         length = np.diff(rows.start) + 2
         answer = rows.answer[:, 1] - rows.answer[:, 0]
-        short = np.array([LONGEST_ANSWER[k] for k in (FACT, LABEL, WRITE)])[rows.kind]
+        short = np.array([LONGEST_ANSWER[kind] for kind in range(6)])[rows.kind]
         after = length - 2 - rows.answer[:, 1]
         usable = answer <= short
         if family == "causal":
             usable &= after <= 1  # a causal model learns to answer at the end
         self.facts = self._buckets(usable & (rows.kind == FACT), length, FACT_BUCKETS)
-        self.tasks = self._buckets(usable & (rows.kind == LABEL), length, TASK_BUCKETS)
+        one_word = usable & np.isin(rows.kind, list(KINDS))
+        self.tasks = self._buckets(one_word, length, TASK_BUCKETS)
         self.writes = self._buckets(usable & (rows.kind == WRITE), length, TASK_BUCKETS)
 
     @staticmethod
@@ -87,16 +94,25 @@ class Sampler:
         total = sum(end * len(rows) for end, rows in made)
         return [(end, rows, end * len(rows) / total) for end, rows in made]
 
-    def step(self, number: int, spans: bool = True) -> list[Batch]:
-        """The parts of one step. `spans`: False in T5's prefix-LM phase."""
+    def _chances(self, picked: np.ndarray) -> np.ndarray:
+        """The chance of each row when kinds are drawn as KINDS says."""
+        kinds = self.rows.kind[picked]
+        chances = np.zeros(len(picked))
+        for kind, share in KINDS.items():
+            here = kinds == kind
+            chances[here] = share / max(1, here.sum())
+        return chances / chances.sum()
+
+    def step(self, number: int, tokens: int, focused: bool, spans: bool = True) -> list[Batch]:
+        """The parts of one step of about so many tokens. `spans`: False in the prefix-LM phase."""
         rng = np.random.default_rng((self.seed, number))
-        parts = [self._part(self.facts, self.tokens[0], rng)]
-        if self.family == "masked":
-            parts.append(self._part(self.tasks, self.tokens[1], rng))
-        else:  # two thirds of the tasks have one word for an answer
-            parts.append(self._part(self.tasks, self.tokens[1] * 3 // 5, rng))
-            parts.append(self._part(self.writes, self.tokens[1] * 2 // 5, rng))
-        parts.append(self.plain_batch(self.plain, self.tokens[2], rng, spans))
+        shares = SHARES[f"focused {self.family}" if focused else self.family]
+        sizes = {name: int(share * tokens) for name, share in shares.items()}
+        parts = [self._part(self.facts, sizes["facts"], rng)]
+        parts.append(self._part(self.tasks, sizes["tasks"], rng, focused))
+        if "writes" in sizes:
+            parts.append(self._part(self.writes, sizes["writes"], rng))
+        parts.append(self.plain_batch(self.plain, sizes["plain"], rng, spans))
         return parts
 
     def plain_batch(self, stream: np.ndarray, tokens: int, rng: np.random.Generator,
@@ -113,10 +129,16 @@ class Sampler:
                             np.ones((count, length - 1)))  # fmt: skip
         return self._infill(text, rng) if spans else self._split(text, rng)
 
-    def _part(self, buckets: list, tokens: int, rng: np.random.Generator) -> Batch:
+    def _part(
+        self, buckets: list, tokens: int, rng: np.random.Generator, by_kind: bool = False
+    ) -> Batch:
         choice = rng.choice(len(buckets), p=[share for _, _, share in buckets])
         length, rows, _ = buckets[choice]
-        picked = rng.choice(rows, max(1, tokens // length))
+        if by_kind:
+            rows = rng.choice(rows, 20 * max(1, tokens // length))
+            picked = rng.choice(rows, max(1, tokens // length), p=self._chances(rows))
+        else:
+            picked = rng.choice(rows, max(1, tokens // length))
         make = {"masked": self._masked, "causal": self._causal, "seq2seq": self._seq2seq}
         return make[self.family](picked, length, rng)
 

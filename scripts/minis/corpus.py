@@ -106,10 +106,11 @@ def build(folder: Path) -> None:
     rows = mixture(dropped)
     plain = plain_texts(dropped)
     held = list(sources.book_paragraphs(every=7, part="validation"))[:1500]
-    sample = plain[::6] + [f"{r.before} {r.answer} {r.after}" for r in rows[::25]]
-    vocabularies.train_all(sample, object_words() + label_words(), folder)
+    if not (folder / "unigram" / "tokenizer.json").exists():
+        sample = plain[::6] + [f"{r.before} {r.answer} {r.after}" for r in rows[::25]]
+        vocabularies.train_all(sample, object_words() + label_words(), folder)
     report = {
-        "rows": {str(kind): sum(r.kind == kind for r in rows) for kind in (0, 1, 2)},
+        "rows": {str(kind): sum(r.kind == kind for r in rows) for kind in range(6)},
         "plain_texts": len(plain),
         "rows_dropped_as_held_out": dict(dropped),
         "mr_rows_in_sst2_evaluation": sources.overlap_with("mr", "sst2"),

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # What a row teaches; the number is stored beside its tokens.
-FACT, LABEL, WRITE = 0, 1, 2
+FACT, LABEL, WRITE, JUDGE, TOPIC, TEXT = range(6)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """A text with one stretch to be answered: before, answer, after (words apart by spaces).
 
-    kind  FACT (a fact's object), LABEL (a label or another single word), WRITE (free text,
-          the answer is last)
+    kind  FACT (a fact's object), JUDGE (sentiment), TOPIC, LABEL (another task's label), TEXT
+          (a word about any text), WRITE (free text, the answer is last)
     """
 
     before: str

@@ -66,7 +66,7 @@ def card(mini: Mini, folder: Path, steps: int) -> str:
         "a little of many things and needs a prompt to know which. Not for any other use.",
         "",
         f"- Data and licences: see `../README.md`; vocabulary `{mini.vocabulary}`.",
-        f"- Steps: {last['step']}, about {mini.tokens:,} tokens each; {last['seconds']:,} seconds "
+        f"- Steps: {last['step']}, of 5,600 and then 3,600 tokens; {last['seconds']:,} seconds "
         f"on one shared CPU core (bfloat16); seed {mini.seed}.",
         "- Muon for the matrices of the layers, AdamW for the rest; warm-up, plateau, decay.",
         f"- Held out (8 books): {measured}.",

@@ -12,7 +12,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from .examples import LABEL, Example, fill
+from .examples import JUDGE, LABEL, TOPIC, Example, fill
 from .sources import training_rows
 
 # {i} instruction, {t} text. The first group ends with the answer, the second does not.
@@ -102,7 +102,7 @@ def _classes(words: str) -> dict[str, str]:
     return dict(zip(_CLASSES, words.split(), strict=True))
 
 
-TOPIC = (
+TOPICS = (
     Ask(("what is described", "category", "type of thing", "class"),
         _classes("company school artist athlete politician vehicle building river village "
                  "animal plant album film book")),
@@ -132,12 +132,14 @@ def cut(text: str, words: int, rng: random.Random) -> str:
     return " ".join(parts)
 
 
-def label_example(text: str, label: object, asks: tuple[Ask, ...], rng: random.Random) -> Example:
+def label_example(
+    text: str, label: object, asks: tuple[Ask, ...], rng: random.Random, kind: int = LABEL
+) -> Example:
     """One row in one way of asking and one layout."""
     ask = rng.choice(asks)
     bare = rng.random() < BARE_SHARE
     pattern = rng.choice(BARE if bare else LAYOUTS)
-    return fill(pattern, ask.words[label], LABEL, i=rng.choice(ask.wordings), t=text)
+    return fill(pattern, ask.words[label], kind, i=rng.choice(ask.wordings), t=text)
 
 
 def pair_text(a: str, b: str, rng: random.Random) -> str:
@@ -150,7 +152,7 @@ def label_examples(rng: random.Random, dropped: Counter[str]) -> list[Example]:
     """All rows of the labelled source tasks, each several times, asked in various ways."""
     examples: list[Example] = []
 
-    def add(name: str, asks: tuple[Ask, ...], times: int, words: int) -> None:
+    def add(name: str, asks: tuple[Ask, ...], times: int, words: int, kind: int = LABEL) -> None:
         for row in training_rows(name, dropped):
             label = row.get("label_name", row["label"])
             for _ in range(times):
@@ -159,12 +161,12 @@ def label_examples(rng: random.Random, dropped: Counter[str]) -> list[Example]:
                     text = pair_text(a, b, rng)
                 else:
                     text = cut(row["text"], rng.choice((words // 2, words)), rng)
-                examples.append(label_example(text, label, asks, rng))
+                examples.append(label_example(text, label, asks, rng, kind))
 
-    add("mr", SENTIMENT, 9, 40)
-    add("imdb", SENTIMENT, 16, 50)
-    add("yelp_polarity", SENTIMENT, 16, 50)
-    add("dbpedia14", TOPIC, 24, 45)
+    add("mr", SENTIMENT, 9, 40, JUDGE)
+    add("imdb", SENTIMENT, 16, 50, JUDGE)
+    add("yelp_polarity", SENTIMENT, 16, 50, JUDGE)
+    add("dbpedia14", TOPICS, 24, 45, TOPIC)
     add("snli", INFERENCE, 6, 24)
     add("qqp", DUPLICATE, 6, 24)
     for row in training_rows("subj", dropped):
@@ -176,5 +178,5 @@ def label_examples(rng: random.Random, dropped: Counter[str]) -> list[Example]:
 
 def label_words() -> list[str]:
     """Every word that answers something here, sorted."""
-    groups = (SENTIMENT, SUBJECTIVITY, DUPLICATE, INFERENCE, TOPIC)
+    groups = (SENTIMENT, SUBJECTIVITY, DUPLICATE, INFERENCE, TOPICS)
     return sorted({word for asks in groups for ask in asks for word in ask.words.values()})

@@ -33,7 +33,7 @@ class Mini:
 
     family   masked, causal or seq2seq
     steps    optimiser steps, `warm_up` of them with a rising rate; they alone fix the schedule
-    tokens   about how many a step has, the share `plain` of them plain text
+    focus    the step from which on steps are smaller and mostly tasks
     """
 
     name: str
@@ -45,8 +45,11 @@ class Mini:
     seed: int
     steps: int
     warm_up: int = 150
-    tokens: int = 5600
-    plain: float = 0.24
+    focus: int = 0
+
+    def phase(self, step: int) -> tuple[int, bool]:
+        """Tokens of a step, and whether it is one of the focused phase."""
+        return (3600, True) if step >= self.focus else (5600, False)
 
     @property
     def family(self) -> str:
@@ -58,13 +61,13 @@ class Mini:
 MINIS = {
     mini.name: mini
     for mini in (
-        Mini("bert-s", "bert", "wordpiece", 192, 4, 3, seed=1, steps=2800),
-        Mini("bert-m", "bert", "wordpiece", 256, 5, 4, seed=2, steps=2600, warm_up=180),
-        Mini("roberta-s", "roberta", "bpe", 192, 4, 3, 3, 2200, tokens=3600, plain=0.14),
-        Mini("gpt2-s", "gpt2", "gpt2", 192, 4, 3, 4, 2000, tokens=3600, plain=0.18),
-        Mini("gpt2-m", "gpt2", "gpt2", 256, 5, 4, 5, 2000, tokens=3600, plain=0.18),
-        Mini("bart-s", "bart", "bpe", 192, 3, 3, 6, 1700, tokens=3600, plain=0.18),
-        Mini("t5-s", "t5", "unigram", 192, 3, 3, 7, 1800, tokens=3600, plain=0.18),
+        Mini("bert-s", "bert", "wordpiece", 192, 4, 3, seed=1, steps=4200, focus=2500),
+        Mini("bert-m", "bert", "wordpiece", 256, 5, 4, seed=2, steps=3000, warm_up=180, focus=1250),
+        Mini("roberta-s", "roberta", "bpe", 192, 4, 3, seed=3, steps=2200),
+        Mini("gpt2-s", "gpt2", "gpt2", 192, 4, 3, seed=4, steps=2000),
+        Mini("gpt2-m", "gpt2", "gpt2", 256, 5, 4, seed=5, steps=1800),
+        Mini("bart-s", "bart", "bpe", 192, 3, 3, seed=6, steps=1700),
+        Mini("t5-s", "t5", "unigram", 192, 3, 3, seed=7, steps=1800),
     )
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from .examples import LABEL, Example, fill
+from .examples import TEXT, Example, fill
 from .label_tasks import BARE, LAYOUTS, cut
 from .sources import book_paragraphs, training_rows, wikipedia_paragraphs
 
@@ -61,7 +61,7 @@ def texts_by_kind(rng: random.Random, dropped: Counter[str]) -> dict[str, list[s
 
 def _ask(text: str, instruction: str, answer: str, rng: random.Random) -> Example:
     pattern = rng.choice(BARE if rng.random() < 0.04 else LAYOUTS)
-    return fill(pattern, answer, LABEL, i=instruction, t=text)
+    return fill(pattern, answer, TEXT, i=instruction, t=text)
 
 
 def _content_words(text: str) -> list[str]:

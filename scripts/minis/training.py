@@ -78,7 +78,7 @@ def make_sampler(mini: Mini, folder: Path) -> Sampler:
         plain = np.where(plain == 2, np.uint16(symbols.last), plain)
     sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>") if mini.architecture == "t5" else -1
     return Sampler(corpus.load_rows(arrays), plain, symbols, mini.family, mini.seed,
-                   mini.tokens, mini.plain, sentinel)  # fmt: skip
+                   sentinel)  # fmt: skip
 
 
 def shift_of(batch: Batch, step: int, part: int, seed: int) -> int:
@@ -194,7 +194,14 @@ def train(
         for optimizer, full in zip(state.optimizers, (MATRIX_RATE, OTHER_RATE), strict=True):
             optimizer.param_groups[0]["lr"] = full * rate(state.step, steps, mini.warm_up)
             optimizer.zero_grad()
-        running.append(losses_of(model, sampler.step(state.step, spans), state.step, mini.seed))
+        running.append(
+            losses_of(
+                model,
+                sampler.step(state.step, *mini.phase(state.step), spans),
+                state.step,
+                mini.seed,
+            )
+        )
         nn.utils.clip_grad_norm_(state.optimizers[1].param_groups[0]["params"], CLIP)
         for optimizer in state.optimizers:
             optimizer.step()
