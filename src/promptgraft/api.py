@@ -450,6 +450,7 @@ def _summary(job: _Job, outcome: Outcome, evaluation: Evaluation | None) -> dict
         "outcome": asdict(outcome),
         "rows_cut": len(cut),
         "tokens_cut": sum(cut),
+        "notes": list(job.task.notes),
     }
     if evaluation is not None:
         summary["test"] = {

@@ -26,7 +26,7 @@ def command(library: LibraryPath = None, as_json: Json = False) -> None:
     terminal.print_facts(
         [
             ("promptgraft", str(found["promptgraft"])),
-            ("Software", ", ".join(f"{name} {v}" for name, v in found["versions"].items())),
+            ("Software", _wrapped(found["versions"])),
             ("Devices", "\n".join(found["devices"])),
             ("Threads", str(found["threads"])),
             ("dtype", f"{dtype['chosen']}: {dtype['why']}"),
@@ -37,6 +37,12 @@ def command(library: LibraryPath = None, as_json: Json = False) -> None:
             ("Hub", found["hub"]),
         ]
     )
+
+
+def _wrapped(versions: dict[str, str]) -> str:
+    """Names and versions, four to a line."""
+    texts = [f"{name} {version}" for name, version in versions.items()]
+    return "\n".join(", ".join(texts[start : start + 4]) for start in range(0, len(texts), 4))
 
 
 def _software() -> dict[str, Any]:
@@ -67,7 +73,9 @@ def _hardware() -> dict[str, Any]:
     if torch.backends.mps.is_available():
         devices.append("mps, Apple")
     place = loading.best_device()
-    why = f"the faster by measurement on this {place.type}"
+    why = f"the best that {place.type} does well"
+    if place.type == "cpu":
+        why = f"bfloat16 multiplies {loading.bfloat16_speed():.1f} times as fast as float32 here"
     chosen = str(loading.best_dtype(place)).removeprefix("torch.")
     return {
         "devices": devices,

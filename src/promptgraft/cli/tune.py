@@ -13,6 +13,7 @@ from promptgraft.cli.options import Json, LibraryPath, Model
 
 if TYPE_CHECKING:
     from promptgraft.api import Plan, Run, TuneConfig
+    from promptgraft.library import Library
 
 EPILOG = """\b
 Settings are those of api.TuneConfig: steps, lr, batch_size, length, init, module, seed, ...
@@ -105,17 +106,20 @@ def _settings(config: Path | None, pairs: list[str], given: dict[str, Any]) -> T
     return settings
 
 
-def _print(run: Run, library: Any, as_json: bool) -> None:
+def _print(run: Run, library: Library, as_json: bool) -> None:
+    for text in run.summary["notes"]:
+        terminal.note(text)
+    if run.summary["rows_cut"]:
+        terminal.note(f"{run.summary['rows_cut']} training rows were too long and were cut.")
     if as_json:
         terminal.print_json({"name": run.name, "folder": run.folder, **run.summary})
         return
     if run.evaluation is not None:
         rows = len(run.evaluation.predictions)
-        print(f"{run.name}  {terminal.scores(run.evaluation)}  on {rows} test rows")
-    print(f"Prompt   {run.name} in {library.path}")
-    print(f"Run      {run.folder}, with curves.png and results.json")
-    verb = "eval" if run.prompt.card.base.family == "masked" else "generate"
-    print(f"Next     promptgraft {verb} {run.name}")
+        print(f"{terminal.scores(run.evaluation)}  on {rows} test rows")
+    print(f"Prompt  {run.name} in {library.path}")
+    print(f"Run     {run.folder}, with curves.png and results.json")
+    print(f"Next    promptgraft show {run.name}")
 
 
 def _print_plan(plan: Plan, steps: int, as_json: bool) -> None:
