@@ -13,6 +13,8 @@ interim states too.
 from __future__ import annotations
 
 import argparse
+import math
+import time
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +31,8 @@ def main() -> None:
     parser.add_argument("--prepare", action="store_true", help="build the data and stop")
     parser.add_argument("--export", action="store_true", help="export checkpoints, train nothing")
     parser.add_argument("--steps", type=int, help="instead of the mini's own number")
+    parser.add_argument("--minutes", type=float, default=math.inf, metavar="M",
+                        help="cut each schedule so that it ends in about M minutes")  # fmt: skip
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "minis")
     parser.add_argument("--target", type=Path, default=ROOT / "src" / "promptgraft" / "minis")
     options = parser.parse_args()
@@ -43,10 +47,10 @@ def main() -> None:
         return
     for name in options.names or list(MINIS):
         mini, folder = MINIS[name], options.build / name
-        steps = options.steps or mini.steps
-        write = partial(export.export, mini, data, folder, options.target / name, steps)
+        write = partial(export.export, mini, data, folder, options.target / name)
         if not options.export:
-            training.train(mini, data, folder, steps, on_checkpoint=write)
+            until = time.time() + 60 * options.minutes
+            training.train(mini, data, folder, options.steps, write, until)
         write()
         print(f"{name}: exported to {options.target / name}", flush=True)
 

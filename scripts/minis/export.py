@@ -31,8 +31,11 @@ def load_trained(mini: Mini, data: Path, folder: Path) -> PreTrainedModel:
     return model.eval()
 
 
-def export(mini: Mini, data: Path, folder: Path, target: Path, steps: int) -> None:
-    """Model in float16, tokenizer and card, put in place of what is there in one move each."""
+def export(mini: Mini, data: Path, folder: Path, target: Path, steps: int | None = None) -> None:
+    """Model in float16, tokenizer and card, put in place of what is there in one move each.
+
+    steps  how many are planned, for the card; None if the checkpoint is the end of it
+    """
     new = target.with_name(target.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     model = load_trained(mini, data, folder)
@@ -48,12 +51,16 @@ def export(mini: Mini, data: Path, folder: Path, target: Path, steps: int) -> No
     shutil.rmtree(old, ignore_errors=True)
 
 
-def card(mini: Mini, folder: Path, steps: int) -> str:
+def card(mini: Mini, folder: Path, steps: int | None) -> str:
     """The card in Markdown: what it is, how it was trained, how it got there."""
     records = [json.loads(x) for x in (folder / "metrics.jsonl").read_text().splitlines()]
     last = records[-1]
     held = last["held_out"]
-    state = "" if last["step"] >= steps else f" (interim: {last['step']} of {steps} steps)"
+    state = (
+        ""
+        if steps is None or last["step"] >= steps
+        else f" (interim: {last['step']} of {steps} steps)"
+    )
     measured = f"{held['loss']:.3f} nats a labelled token, {100 * held['accuracy']:.1f} % right"
     if "bits_per_byte" in held:
         measured += f", {held['bits_per_byte']:.3f} bits a byte"

@@ -63,11 +63,11 @@ MINIS = {
     for mini in (
         Mini("bert-s", "bert", "wordpiece", 192, 4, 3, seed=1, steps=4200, focus=2500),
         Mini("bert-m", "bert", "wordpiece", 256, 5, 4, seed=2, steps=3000, warm_up=180, focus=1250),
-        Mini("roberta-s", "roberta", "bpe", 192, 4, 3, seed=3, steps=2200),
-        Mini("gpt2-s", "gpt2", "gpt2", 192, 4, 3, seed=4, steps=2000),
-        Mini("gpt2-m", "gpt2", "gpt2", 256, 5, 4, seed=5, steps=1800),
-        Mini("bart-s", "bart", "bpe", 192, 3, 3, seed=6, steps=1700),
-        Mini("t5-s", "t5", "unigram", 192, 3, 3, seed=7, steps=1800),
+        Mini("roberta-s", "roberta", "bpe", 192, 4, 3, seed=3, steps=3000),
+        Mini("gpt2-s", "gpt2", "gpt2", 192, 4, 3, seed=4, steps=3000),
+        Mini("gpt2-m", "gpt2", "gpt2", 256, 5, 4, seed=5, steps=3000),
+        Mini("bart-s", "bart", "bpe", 192, 3, 3, seed=6, steps=2600),
+        Mini("t5-s", "t5", "unigram", 192, 3, 3, seed=7, steps=2600),
     )
 }
 

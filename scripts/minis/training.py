@@ -104,21 +104,32 @@ def losses_of(model: PreTrainedModel, parts: list[Batch], step: int, seed: int) 
     return losses
 
 
-def save_checkpoint(state: State, path: Path) -> None:
+def planned(step: int, steps: int, most: int, possible: float) -> int:
+    """How many steps the schedule shall have, if only so many more are possible.
+
+    Changed on the plateau only, and only so that the decay is yet to begin: then training is
+    bit for bit what it would have been, had this number been the plan from the start.
+    """
+    if step >= (1 - DECAY) * steps or math.isinf(possible):
+        return steps
+    return min(most, max(step + int(possible), math.ceil(step / (1 - DECAY)) + 1))
+
+
+def save_checkpoint(state: State, path: Path, steps: int) -> None:
     """Model and optimisers in one file, atomically."""
     tensors = {f"model.{n}": p.detach() for n, p in state.model.named_parameters()}
     for number, optimizer in enumerate(state.optimizers):
         for index, entries in optimizer.state_dict()["state"].items():
             for key, value in entries.items():
                 tensors[f"optimizer.{number}.{index}.{key}"] = value
-    meta = {"step": str(state.step), "seconds": str(state.seconds)}
+    meta = {"step": str(state.step), "seconds": str(state.seconds), "steps": str(steps)}
     new = path.with_suffix(".new")
     save_file({k: v.contiguous() for k, v in tensors.items()}, new, meta)
     os.replace(new, path)
 
 
-def load_checkpoint(state: State, path: Path) -> None:
-    """Put back what `save_checkpoint` wrote."""
+def load_checkpoint(state: State, path: Path) -> int | None:
+    """Put back what `save_checkpoint` wrote; returns the planned steps."""
     with safe_open(path, "pt") as file:
         meta = file.metadata()
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -135,6 +146,7 @@ def load_checkpoint(state: State, path: Path) -> None:
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": entries, "param_groups": groups})
     state.step, state.seconds = int(meta["step"]), float(meta["seconds"])
+    return int(meta["steps"]) if "steps" in meta else None
 
 
 def held_out(model: PreTrainedModel, sampler: Sampler, arrays: Path) -> dict[str, float]:
@@ -145,7 +157,8 @@ def held_out(model: PreTrainedModel, sampler: Sampler, arrays: Path) -> dict[str
     rng = np.random.default_rng(0)
     total, right = 0.0, 0.0
     model.eval()
-    for _ in range(8):
+    rounds = 8 if sampler.family == "masked" else 2  # the others have a label at every place
+    for _ in range(rounds):
         batch = sampler.plain_batch(stream, 3000, rng)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             states = networks.hidden_states(model, batch, 0)
@@ -153,8 +166,8 @@ def held_out(model: PreTrainedModel, sampler: Sampler, arrays: Path) -> dict[str
         with torch.no_grad():
             logits = states.float() @ table.t() + (0.0 if bias is None else bias)
             chance = logits.log_softmax(-1).gather(-1, batch.targets[..., None])[..., 0]
-            total -= float((chance * batch.weights).sum()) / 8
-            right += float(((logits.argmax(-1) == batch.targets) * batch.weights).sum()) / 8
+            total -= float((chance * batch.weights).sum()) / rounds
+            right += float(((logits.argmax(-1) == batch.targets) * batch.weights).sum()) / rounds
     model.train()
     found = {"loss": total, "accuracy": right}
     if sampler.family == "causal":
@@ -164,13 +177,22 @@ def held_out(model: PreTrainedModel, sampler: Sampler, arrays: Path) -> dict[str
 
 
 def train(
-    mini: Mini, data: Path, folder: Path, steps: int, on_checkpoint: Callable[[], None]
-) -> None:
+    mini: Mini,
+    data: Path,
+    folder: Path,
+    steps: int | None,
+    on_checkpoint: Callable[[int], None],
+    until: float = math.inf,
+) -> int:
     """Train a mini to the end, from its last checkpoint if there is one.
 
     data           folder of `corpus.build`
     folder         checkpoint.safetensors, metrics.jsonl
-    on_checkpoint  called after each checkpoint
+    steps          None: as many as the checkpoint was planned for, or the mini's own number
+    on_checkpoint  called with the planned steps after each checkpoint
+    until          time.time() by which to be done: at checkpoints on the plateau, the plan is cut
+                   to what can be done (see `planned`)
+    returns        the steps it came to
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
@@ -180,15 +202,19 @@ def train(
     model = networks.build(mini, AutoTokenizer.from_pretrained(data / mini.vocabulary))
     state = State(model, make_optimizers(model))
     path, log = folder / "checkpoint.safetensors", folder / "metrics.jsonl"
+    most = steps or mini.steps
     if path.exists():
-        load_checkpoint(state, path)
+        stored = load_checkpoint(state, path)
+        steps = steps or stored
         if log.exists():  # what came after the checkpoint is done again
             lines = log.read_text().splitlines()
             kept = [x for x in lines if x.endswith("}") and json.loads(x)["step"] <= state.step]
             log.write_text("".join(x + "\n" for x in kept))
     arrays = data / ("bpe" if mini.vocabulary == "gpt2" else mini.vocabulary)
+    steps = steps or mini.steps
     running: list[list[float]] = []
-    clock = time.time()
+    clock = began = time.time()
+    first = state.step
     while state.step < steps:
         spans = mini.architecture != "t5" or state.step < (1 - PREFIX_LM) * steps
         for optimizer, full in zip(state.optimizers, (MATRIX_RATE, OTHER_RATE), strict=True):
@@ -217,5 +243,8 @@ def train(
                 lines.write(json.dumps(record) + "\n")
             print(mini.name, json.dumps(record), flush=True)
         if state.step % CHECKPOINT_EVERY == 0 or state.step == steps:
-            save_checkpoint(state, path)
-            on_checkpoint()
+            pace = (now - began) / (state.step - first)
+            steps = planned(state.step, steps, most, (until - now) / pace)
+            save_checkpoint(state, path, steps)
+            on_checkpoint(steps)
+    return steps
