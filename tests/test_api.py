@@ -110,6 +110,20 @@ def test_start_from_another_prompt(folder):
     assert second.prompt.card.parents[0].relation == "initialised-from"
 
 
+def test_a_kept_module_goes_on(folder):
+    """Two halves with the module kept are one network; the values alone would start a new one."""
+    settings = {"module": "mlp", "hidden": 8, "keep_module": True}
+    first = tune(folder, **settings, tag="kept")
+    state = prompts.load_module_state(Library(folder / "library").show(first.name).path)
+    again = tune(
+        folder, **settings, init="prompt", init_prompt=first.name, steps=1, lr=1e-9, tag="again"
+    )
+    after = prompts.load_module_state(Library(folder / "library").show(again.name).path)
+    assert after.settings == state.settings
+    for name, tensor in state.tensors.items():
+        torch.testing.assert_close(after.tensors[name], tensor, rtol=0, atol=1e-6)
+
+
 def test_plan_runs_nothing(folder):
     config = api.TuneConfig(
         model=str(folder / "gpt2"), task=str(folder / "tables.jsonl"), out=folder / "run", length=3

@@ -1,0 +1,67 @@
+"""Names of prompts, models and tasks, and what they stand for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from promptgraft import prompts, tasks
+from promptgraft.errors import ConfigError
+from promptgraft.library import Library
+from promptgraft.models import FrozenModel
+from promptgraft.prompts import Prompt, PromptCard
+from promptgraft.tasks import SPLITS, Task
+
+
+def resolve(name: str, library: Library | None = None) -> Prompt:
+    """A prompt by its folder, or by its name in the library."""
+    if (Path(name) / "prompt.json").is_file():
+        return prompts.load(Path(name))
+    return (library or Library()).get(name)
+
+
+def load_module(name: str, library: Library | None = None) -> prompts.ModuleState | None:
+    """The module that was kept with a prompt (`keep_module`), or None."""
+    if (Path(name) / "prompt.json").is_file():
+        return prompts.load_module_state(Path(name))
+    return prompts.load_module_state((library or Library()).show(name).path)
+
+
+def library_name(card: PromptCard, tag: str | None) -> str:
+    """task@model[:tag]; a model that is a local folder goes by the folder's name."""
+    model = card.base.name
+    model = Path(model).name if Path(model).is_dir() else model
+    return f"{Path(card.task or 'untitled').stem}@{model}" + (f":{tag}" if tag else "")
+
+
+def task_for(prompt: Prompt | None, task: str | Task | None, data: Mapping[str, Any]) -> Task:
+    """The task that is named, else the one that the prompt was tuned for, read the same way."""
+    if isinstance(task, Task):
+        return task
+    card = prompt.card if prompt is not None else None
+    name = task or (card.task if card else None)
+    if name is None:
+        raise ConfigError("The task must be named: task=...")
+    if tasks.known(name):
+        return tasks.load(name, **data)
+    if card is not None and task is None:
+        raise ConfigError(
+            f"{card.title} was tuned on {name}, which is not built in: name the data to score it "
+            "on, with --task or task=..."
+        )
+    if card is not None and not data:
+        own = card.hyperparameters.get("data")
+        data = {k: v for k, v in own.items() if k not in SPLITS} if isinstance(own, dict) else {}
+        if card.verbalizer:
+            data = {"verbalizer": card.verbalizer, **data}
+    return tasks.load(name, **data)
+
+
+def model_for(prompt: Prompt | None, model: str | FrozenModel | None) -> FrozenModel:
+    """The model that is named, else the one that the prompt was made for."""
+    if isinstance(model, FrozenModel):
+        return model
+    if model is None:
+        if prompt is None:
+            raise ConfigError("Without a prompt the model must be named: model=...")
+        model = prompt.card.base.name
+    return FrozenModel.load(model)
