@@ -183,7 +183,7 @@ def _tune(
     from promptgraft import api
 
     chosen = {name: value for name, value in settings.items() if name != "task"}
-    with terminal.progress(f"tuning {task.name} on {model.name}") as report:
+    with terminal.progress(f"{task.name} on {model.name}") as report:
         return api.tune(
             model=model,
             task=task,

@@ -79,17 +79,18 @@ def progress(what: str) -> Iterator[Callable[[Report], None]]:
         TextColumn("{task.description}"),
         TextColumn("{task.fields[state]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    width = None if sys.stderr.isatty() else 120
+    with Progress(*columns, console=Console(stderr=True, width=width)) as bar:
         line = bar.add_task(what, total=None, state="")
         task = bar.tasks[line]
         last: list[str] = []
 
         def report(now: Report) -> None:
-            last[:] = [f"step {now.step}/{now.steps}", f"loss {now.loss:.3f}"]
+            last[:] = [f"{now.step}/{now.steps}", f"loss {now.loss:.3f}"]
             if now.score is not None:
                 last.append(f"validation {now.score:.1f}")
             bar.update(line, completed=now.step, total=now.steps + 1)  # one for what comes after
-            speed = f"{task.speed:.1f} steps/s" if task.speed else ""
+            speed = f"{task.speed:.1f}/s" if task.speed else ""
             left = f"{clock(now.seconds_left)} left" if now.seconds_left else "scoring"
             bar.update(line, state="  ".join((*last, speed, left)))
 

@@ -81,7 +81,7 @@ def command(
 
     store = Library(library)
     if resume:
-        with terminal.progress(f"tuning in {resume}") as report:
+        with terminal.progress(f"{resume}") as report:
             run = api.resume(resume, library=store, report=report)
         _print(run, store, as_json)
         return
@@ -93,7 +93,7 @@ def command(
             plan = api.plan(settings)
         _print_plan(plan, settings.steps, as_json)
         return
-    with terminal.progress(f"tuning {settings.task} on {settings.model}") as report:
+    with terminal.progress(f"{settings.task} on {settings.model}") as report:
         run = api.tune(settings, library=store, report=report)
     _print(run, store, as_json)
 
