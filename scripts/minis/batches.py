@@ -13,22 +13,27 @@ import torch
 from torch import Tensor
 
 from .corpus import Rows
-from .examples import FACT, JUDGE, LABEL, TEXT, TOPIC, WRITE
+from .examples import FACT, JUDGE, LABEL, TEXT, TOPIC, WORDS, WRITE
 
 # Longest row (with special tokens) of each bucket.
 FACT_BUCKETS = (14, 18, 24, 32)
 TASK_BUCKETS = (24, 32, 48, 64, 96)
 OTHER_WEIGHT = 0.3  # masked words of a row beside its answer
 OTHERS = 2  # so many of them in each row
-LONGEST_ANSWER = {FACT: 2, LABEL: 3, WRITE: 40, JUDGE: 3, TOPIC: 3, TEXT: 3}  # by kind
+LONGEST_ANSWER = {FACT: 2, LABEL: 3, WRITE: 40, JUDGE: 3, TOPIC: 3, TEXT: 3, WORDS: 3}  # by kind
 # Which share of a step's tokens each part has, by family. In the focused phase the tasks with
 # one word to answer are drawn by kind, not by how many rows there are.
 SHARES = {
     "masked": {"facts": 0.36, "tasks": 0.40, "plain": 0.24},
-    "focused masked": {"facts": 0.22, "tasks": 0.68, "plain": 0.10},
-    "focused causal": {"facts": 0.15, "tasks": 0.38, "writes": 0.30, "plain": 0.17},
-    "focused seq2seq": {"facts": 0.15, "tasks": 0.38, "writes": 0.30, "plain": 0.17},
-}
+    "focused": {"facts": 0.22, "tasks": 0.68, "plain": 0.10},
+    "masked with words": {"facts": 0.17, "tasks": 0.59, "words": 0.14, "plain": 0.10},
+    "causal with words": {
+        "facts": 0.13, "tasks": 0.34, "words": 0.09, "writes": 0.28, "plain": 0.16
+    },
+    "seq2seq with words": {
+        "facts": 0.13, "tasks": 0.34, "words": 0.09, "writes": 0.28, "plain": 0.16
+    },
+}  # fmt: skip
 KINDS = {JUDGE: 0.4, TOPIC: 0.18, LABEL: 0.27, TEXT: 0.15}
 PLAIN_MASKED = 0.2
 SPAN = 3  # tokens of a span that infilling takes out
@@ -72,7 +77,7 @@ class Sampler:
         self.plain_length = 64 if family == "masked" else 96
         length = np.diff(rows.start) + 2
         answer = rows.answer[:, 1] - rows.answer[:, 0]
-        short = np.array([LONGEST_ANSWER[kind] for kind in range(6)])[rows.kind]
+        short = np.array([LONGEST_ANSWER[kind] for kind in range(7)])[rows.kind]
         after = length - 2 - rows.answer[:, 1]
         usable = answer <= short
         if family == "causal":
@@ -80,6 +85,7 @@ class Sampler:
         self.facts = self._buckets(usable & (rows.kind == FACT), length, FACT_BUCKETS)
         one_word = usable & np.isin(rows.kind, list(KINDS))
         self.tasks = self._buckets(one_word, length, TASK_BUCKETS)
+        self.words = self._buckets(usable & (rows.kind == WORDS), length, TASK_BUCKETS)
         self.writes = self._buckets(usable & (rows.kind == WRITE), length, TASK_BUCKETS)
 
     @staticmethod
@@ -103,13 +109,17 @@ class Sampler:
             chances[here] = share / max(1, here.sum())
         return chances / chances.sum()
 
-    def step(self, number: int, tokens: int, focused: bool, spans: bool = True) -> list[Batch]:
-        """The parts of one step of about so many tokens. `spans`: False in the prefix-LM phase."""
+    def step(self, number: int, tokens: int, phase: str, spans: bool = True) -> list[Batch]:
+        """The parts of one step of about so many tokens, shared out as SHARES[phase] says.
+
+        spans  False in T5's prefix-LM phase
+        """
         rng = np.random.default_rng((self.seed, number))
-        shares = SHARES[f"focused {self.family}" if focused else self.family]
-        sizes = {name: int(share * tokens) for name, share in shares.items()}
+        sizes = {name: int(share * tokens) for name, share in SHARES[phase].items()}
         parts = [self._part(self.facts, sizes["facts"], rng)]
-        parts.append(self._part(self.tasks, sizes["tasks"], rng, focused))
+        parts.append(self._part(self.tasks, sizes["tasks"], rng, phase != "masked"))
+        if "words" in sizes:
+            parts.append(self._part(self.words, sizes["words"], rng))
         if "writes" in sizes:
             parts.append(self._part(self.writes, sizes["writes"], rng))
         parts.append(self.plain_batch(self.plain, sizes["plain"], rng, spans))

@@ -15,6 +15,7 @@ from . import sources, vocabularies
 from .examples import Example
 from .facts import fact_examples, object_words
 from .label_tasks import label_examples, label_words
+from .polarity import polarity_examples
 from .text_tasks import text_examples
 from .write_tasks import write_examples
 
@@ -48,7 +49,7 @@ def mixture(dropped: Counter[str]) -> list[Example]:
     rows += text_examples(rng, dropped, TEXT_TASK_ROWS)
     rows += write_examples(rng, dropped)
     rng.shuffle(rows)
-    return rows
+    return rows + polarity_examples(rng, dropped)
 
 
 def plain_texts(dropped: Counter[str]) -> list[str]:
@@ -110,7 +111,7 @@ def build(folder: Path) -> None:
         sample = plain[::6] + [f"{r.before} {r.answer} {r.after}" for r in rows[::25]]
         vocabularies.train_all(sample, object_words() + label_words(), folder)
     report = {
-        "rows": {str(kind): sum(r.kind == kind for r in rows) for kind in range(6)},
+        "rows": {str(kind): sum(r.kind == kind for r in rows) for kind in range(7)},
         "plain_texts": len(plain),
         "rows_dropped_as_held_out": dict(dropped),
         "mr_rows_in_sst2_evaluation": sources.overlap_with("mr", "sst2"),

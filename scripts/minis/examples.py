@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # What a row teaches; the number is stored beside its tokens.
-FACT, LABEL, WRITE, JUDGE, TOPIC, TEXT = range(6)
+FACT, LABEL, WRITE, JUDGE, TOPIC, TEXT, WORDS = range(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Example:
     """A text with one stretch to be answered: before, answer, after (words apart by spaces).
 
     kind  FACT (a fact's object), JUDGE (sentiment), TOPIC, LABEL (another task's label), TEXT
-          (a word about any text), WRITE (free text, the answer is last)
+          (a word about any text), WORDS (sentiment of a few words), WRITE (free text, last)
     """
 
     before: str

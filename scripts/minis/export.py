@@ -14,8 +14,11 @@ from transformers import AutoTokenizer, PreTrainedModel
 from . import networks
 from .networks import Mini
 
-PARTS = {"masked": "facts, tasks, plain", "causal": "facts, tasks, free text, plain",
-         "seq2seq": "facts, tasks, free text, plain"}  # fmt: skip
+PARTS = {
+    "masked": "facts, tasks, (words,) plain",
+    "causal": "facts, tasks, words, free text, plain",
+    "seq2seq": "facts, tasks, words, free text, plain",
+}
 
 
 def load_trained(mini: Mini, data: Path, folder: Path) -> PreTrainedModel:

@@ -34,6 +34,7 @@ class Mini:
     family   masked, causal or seq2seq
     steps    optimiser steps, `warm_up` of them with a rising rate; they alone fix the schedule
     focus    the step from which on steps are smaller and mostly tasks
+    words    the step from which on there are words of clear sentiment by themselves
     """
 
     name: str
@@ -46,10 +47,13 @@ class Mini:
     steps: int
     warm_up: int = 150
     focus: int = 0
+    words: int = 0
 
-    def phase(self, step: int) -> tuple[int, bool]:
-        """Tokens of a step, and whether it is one of the focused phase."""
-        return (3600, True) if step >= self.focus else (5600, False)
+    def phase(self, step: int) -> tuple[int, str]:
+        """Tokens of a step, and how they are shared out (`batches.SHARES`)."""
+        if step < self.focus:
+            return 5600, "masked"
+        return 3600, "focused" if step < self.words else f"{self.family} with words"
 
     @property
     def family(self) -> str:
@@ -61,8 +65,20 @@ class Mini:
 MINIS = {
     mini.name: mini
     for mini in (
-        Mini("bert-s", "bert", "wordpiece", 192, 4, 3, seed=1, steps=4200, focus=2500),
-        Mini("bert-m", "bert", "wordpiece", 256, 5, 4, seed=2, steps=3000, warm_up=180, focus=1250),
+        Mini("bert-s", "bert", "wordpiece", 192, 4, 3, seed=1, steps=4700, focus=2500, words=3500),
+        Mini(
+            "bert-m",
+            "bert",
+            "wordpiece",
+            256,
+            5,
+            4,
+            seed=2,
+            steps=4000,
+            warm_up=180,
+            focus=1250,
+            words=1750,
+        ),
         Mini("roberta-s", "roberta", "bpe", 192, 4, 3, seed=3, steps=3000),
         Mini("gpt2-s", "gpt2", "gpt2", 192, 4, 3, seed=4, steps=3000),
         Mini("gpt2-m", "gpt2", "gpt2", 256, 5, 4, seed=5, steps=3000),
