@@ -80,6 +80,12 @@ def test_an_empty_slot_leaves_no_blank_behind():
     assert shown(model, row.tokens) == ["bad", "Ġa", "Ġdull", "Ġstory"]
 
 
+def test_a_blank_is_not_lost_in_an_empty_piece():
+    model, template = tiny("gpt2"), parse("{text} {prompt:1}{none}{prompt:1}{label}")
+    row = model.encoder.encode([{**ROW, "none": ""}], template, 2)[0]
+    assert shown(model, row.tokens) == ["a", "Ġdull", "Ġstory", "V1", "V2", "Ġbad"]
+
+
 def test_blanks_around_masks_and_slots_are_no_tokens():
     model = tiny("roberta")
     row = encoded(model, "{text} {prompt:2} {mask} {prompt:1} .", "bad", length=3)

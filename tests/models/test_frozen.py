@@ -105,6 +105,22 @@ def test_mixed_prompts_generate_as_one_by_one(kind: str, beams: int):
         assert alone != model.generate(rows(), None, **settings)
 
 
+@pytest.mark.parametrize("beams", [1, 2])
+@pytest.mark.parametrize("kind", SEQ2SEQ)
+def test_decoders_of_different_lengths_generate_as_one_by_one(kind: str, beams: int):
+    model = tiny(kind)
+    template = "{source} {decoder} {prompt}"
+    prompts = [soft(model, 5, template), soft(model, 2, template), None]
+    prompts += [prefix(model, 2), soft(model, 3, template + " So"), soft(model, 2, template)]
+    settings = dict(max_new_tokens=NEW, num_beams=beams)
+    together = model.generate(rows(), prompts, **settings)
+    alone = [
+        model.generate([row], prompt, **settings)[0]
+        for row, prompt in zip(rows(), prompts, strict=True)
+    ]
+    assert together == alone
+
+
 @pytest.mark.parametrize("kind", ["gpt2", "bart", "bert"])
 def test_gradients_reach_every_prompt_of_a_mixed_batch(kind: str):
     model = tiny(kind)

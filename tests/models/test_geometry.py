@@ -6,6 +6,7 @@ from transformers import (
     CamembertConfig,
     CLIPConfig,
     GPTNeoXConfig,
+    MambaConfig,
     MistralConfig,
     Qwen2Config,
     RobertaConfig,
@@ -56,3 +57,5 @@ def test_the_named_architecture_decides_over_the_type():
     assert family_of(RobertaConfig(architectures=["RobertaForCausalLM"])) == "causal"
     with pytest.raises(PromptgraftError, match=r"'clip'.* is neither causal"):
         family_of(CLIPConfig())
+    with pytest.raises(PromptgraftError, match=r"mamba model has none of .* models with attention"):
+        geometry_of(MambaConfig())

@@ -56,6 +56,12 @@ def test_the_fingerprint_is_that_of_the_checkpoint(dtype: str, folders: dict[str
     assert rounded.reference == exact.reference
 
 
+def test_the_fingerprint_of_a_model_object_does_not_depend_on_bfloat16():
+    exact, rounded = tiny("gpt2"), tiny("gpt2")
+    again = FrozenModel(rounded.model.to(torch.bfloat16), rounded.tokenizer)
+    assert again.reference == exact.reference
+
+
 def test_a_checkpoint_stored_in_float16_has_one_fingerprint(
     tmp_path: Path, folders: dict[str, Path]
 ):

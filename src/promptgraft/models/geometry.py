@@ -57,17 +57,17 @@ def geometry_of(config: PretrainedConfig) -> Geometry:
     family = family_of(config)
     text = config.get_text_config(decoder=True) if family == "causal" else config
     if family == "seq2seq":
-        encoder = _layers(config, "encoder_layers", "num_layers")
-        decoder = _layers(config, "decoder_layers", "num_decoder_layers", "num_layers")
+        encoder = _number(config, "encoder_layers", "num_layers")
+        decoder = _number(config, "decoder_layers", "num_decoder_layers", "num_layers")
         sites = {
             "encoder": (encoder, *_heads(config, "encoder_attention_heads", "num_heads")),
             "decoder": (decoder, *_heads(config, "decoder_attention_heads", "num_heads")),
             "cross": (decoder, *_heads(config, "decoder_attention_heads", "num_heads")),
         }
     else:
-        depth = _layers(text, "num_hidden_layers", "n_layer")
+        depth = _number(text, "num_hidden_layers", "n_layer")
         sites = {"self": (depth, *_heads(text, "num_attention_heads", "n_head"))}
-    heads = int(_first(text, *QUERY_HEADS))
+    heads = _number(text, *QUERY_HEADS)
     return Geometry(family, sites, heads, _positions(text), _window(text))
 
 
@@ -79,14 +79,20 @@ def _first(config: PretrainedConfig, *names: str) -> Any:
     return None
 
 
-def _layers(config: PretrainedConfig, *names: str) -> int:
-    return int(_first(config, *names))
+def _number(config: PretrainedConfig, *names: str) -> int:
+    number = _first(config, *names)
+    if number is None:
+        raise PromptgraftError(
+            f"The configuration of this {config.model_type} model has none of {', '.join(names)}; "
+            "promptgraft works on models with attention."
+        )
+    return int(number)
 
 
 def _heads(config: PretrainedConfig, *names: str) -> tuple[int, int]:
     """(H_kv, d_head)."""
-    heads = int(_first(config, *names))
-    width = int(_first(config, "hidden_size", "d_model", "n_embd"))
+    heads = _number(config, *names)
+    width = _number(config, "hidden_size", "d_model", "n_embd")
     size = int(_first(config, "head_dim", "d_kv") or width // heads)
     return int(_first(config, "num_key_value_heads") or heads), size
 
