@@ -15,7 +15,6 @@ from promptgraft.cli import terminal
 
 COMMANDS = ("demo", "tune", "eval", "generate", "transfer", "ls", "show", "doctor")
 COLUMNS = ["data.text=review", "data.label=stars", "data.verbalizer={0: bad, 1: good}"]
-ALONE = [setting.removeprefix("data.") for setting in COLUMNS]
 QUICK = ["steps=4", "batch_size=4", "evaluate_every=2", "length=3", "dtype=float32"]
 
 
@@ -134,7 +133,7 @@ def test_eval_scores_data_like_that_of_the_run(run):
 
 
 def test_eval_of_the_bare_model(run):
-    code, out, _ = run("eval", "--model", "./bert", "-t", "reviews.csv", "--rows", "4", *ALONE)
+    code, out, _ = run("eval", "--model", "./bert", "-t", "reviews.csv", "--rows", "4", *COLUMNS)
     assert code == 0
     assert out.startswith("accuracy ")
     assert out.endswith("on 4 test rows\n")
@@ -146,7 +145,7 @@ def test_transfer_then_eval(run):
     assert out.startswith("reviews@albert:moved: 3 virtual tokens")
     found = json.loads(run("show", "reviews@albert:moved", "--json")[1])
     assert found["card"]["parents"][0]["relation"] == "transferred-from"
-    assert run("eval", "reviews@albert:moved", "--task", "reviews.csv", *ALONE)[0] == 0
+    assert run("eval", "reviews@albert:moved", "--task", "reviews.csv", *COLUMNS)[0] == 0
 
 
 def test_generate_from_arguments_a_file_and_standard_input(run, place, monkeypatch):
@@ -234,6 +233,7 @@ def test_doctor(run, place):
         (["tune", "sst2", "agnews", "-m", "./bert"], 2, "one task at a time"),
         (["tune"], 2, "name a task"),
         (["eval"], 2, "name a prompt"),
+        (["eval", "reviews@bert", "text=review"], 2, "only data.*"),
         (["tune", "--resume", "stopped", "lr=1"], 2, "--resume"),
         (["generate", "tables", "x", "--file", "y"], 2, "not both"),
         (["ls", "--color"], 2, "No such option"),

@@ -21,7 +21,7 @@ def command(
         typer.Argument(
             metavar="PROMPT|KEY=VALUE",
             help="A name in the library or a folder; none for the bare model. Then settings of "
-            "the data, such as text=review label=stars.",
+            "the data, such as data.text=review data.label=stars.",
         ),
     ] = None,
     task: Annotated[
@@ -51,6 +51,10 @@ def command(
     from promptgraft.library import Library
     from promptgraft.training import parse_settings
 
+    settings = parse_settings([word for word in words if "=" in word])
+    data = settings.pop("data", {})
+    if settings:
+        raise typer.BadParameter(f"only data.* may be set here, not {', '.join(settings)}.")
     with terminal.waiting("scoring"):
         evaluation = api.evaluate(
             names[0] if names else None,
@@ -60,7 +64,7 @@ def command(
             split=split,
             rows=rows,
             library=Library(library),
-            data=parse_settings([word for word in words if "=" in word]),
+            data=data,
         )
     count = len(evaluation.predictions)
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from promptgraft.training import Evaluation, Report
+
+PAUSE = 30.0  # seconds between the lines of a run that no one watches
 
 
 def silence() -> None:
@@ -67,36 +70,40 @@ def scores(evaluation: Evaluation) -> str:
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[Report], None]]:
-    """One line on standard error: what, loss, metric, rate, time left.
+    """One line on standard error: what, step, loss, metric, rate, time left.
 
-    Yields a function that takes the reports of a run.
+    Yields a function that takes the reports of a run. How it ended stays on the screen. Where no
+    one watches (a log file), a line now and then.
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    columns = (
-        SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description}"),
-        TextColumn("{task.fields[state]}"),
-    )
-    width = None if sys.stderr.isatty() else 120
-    with Progress(*columns, console=Console(stderr=True, width=width)) as bar:
-        line = bar.add_task(what, total=None, state="")
-        task = bar.tasks[line]
-        last: list[str] = []
+    watched = sys.stderr.isatty()
+    columns = SpinnerColumn(), TextColumn("{task.description}")
+    started = said = time.monotonic()
+    last = [what]
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, disable=not watched
+    ) as bar:
+        line = bar.add_task(what, total=None)
 
         def report(now: Report) -> None:
-            last[:] = [f"{now.step}/{now.steps}", f"loss {now.loss:.3f}"]
+            nonlocal said
+            last[:] = [what, f"{now.step}/{now.steps}", f"loss {now.loss:.3f}"]
             if now.score is not None:
                 last.append(f"validation {now.score:.1f}")
             bar.update(line, completed=now.step, total=now.steps + 1)  # one for what comes after
-            speed = f"{task.speed:.1f}/s" if task.speed else ""
+            speed = bar.tasks[line].speed
+            rate = f"{speed:.1f}/s" if speed else ""
             left = f"{clock(now.seconds_left)} left" if now.seconds_left else "scoring"
-            bar.update(line, state="  ".join((*last, speed, left)))
+            text = "  ".join((*last, rate, left))
+            bar.update(line, description=text)
+            if not watched and time.monotonic() - said > PAUSE:
+                note(text)
+                said = time.monotonic()
 
         yield report
-        took = clock(task.elapsed or 0)
-        bar.update(line, completed=1, total=1, state="  ".join((*last, took)))
+    note("  ".join((*last, clock(time.monotonic() - started))))
 
 
 @contextmanager
