@@ -257,6 +257,20 @@ def test_padding_and_the_other_rows_change_nothing(kind: str):
         assert relative(left, torch.cat(alone)) <= EXACT
 
 
+@pytest.mark.parametrize("kind", CAUSAL + SEQ2SEQ + MASKED)
+def test_bfloat16_weights_take_float32_prefixes(kind: str):
+    model = tiny(kind)
+    tensors = prefix(model)
+    batch = batch_of(model, kind, tensors)
+    exact = model.loss(batch, tensors).item()
+    model.model.to(torch.bfloat16)
+    loss = model.loss(batch, tensors)
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact, rel=0.05)
+    assert all(t.grad.dtype == torch.float32 and t.grad.any() for t in tensors.values())
+
+
 @pytest.mark.parametrize("kind", CAUSAL)
 def test_keys_and_values_of_real_tokens_as_a_prefix_are_those_tokens(kind: str):
     changes = {"sliding_window": 64} if kind in ("mistral", "gemma3") else {}

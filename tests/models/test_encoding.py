@@ -209,6 +209,17 @@ def test_only_the_rows_own_words_are_cut(kind: str):
     assert row.tokens[0] == whole.tokens[0]
 
 
+def test_a_token_that_holds_literal_text_too_is_not_cut():
+    model, template = tiny("gpt2"), parse("g{x}")
+    row = model.encoder.encode([{"x": "ood film is"}], template)[0]
+    assert shown(model, row.tokens) == ["good", "Ġfilm", "Ġis"]
+    model.encoder.max_length = 3
+    row = model.encoder.encode([{"x": "ood film is"}], template, reserve=2)[0]
+    assert shown(model, row.tokens) == ["good"]
+    with pytest.raises(DataError, match="1 tokens too long"):
+        model.encoder.encode([{"x": "ood film is"}], template, reserve=3)
+
+
 def test_the_longest_field_is_cut_first():
     model = tiny("gpt2")
     model.encoder.max_length = 10

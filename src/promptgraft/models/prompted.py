@@ -74,7 +74,7 @@ class PromptedModel:
         self.encoder = Encoder(
             tokenizer,
             self.family,
-            decoder_start=getattr(model.config, "decoder_start_token_id", None),
+            decoder_start=_decoder_start(model),
             eos=tokenizer.eos_token_id,
             pad=next(token for token in pads if token is not None),
             max_length=min(limits, default=MOST_TOKENS),
@@ -273,6 +273,7 @@ class PromptedModel:
         """Attach the batch's prompts; yields the arguments for the model's forward pass."""
         vectors, sites = self._prompts(batch, prompt)
         inputs: dict[str, Any] = {"input_ids": batch.tokens, "attention_mask": batch.mask}
+        # Masked and seq2seq models number their text as without a prefix.
         if self.family == "causal" and self._numbered:
             inputs["position_ids"] = _positions(batch, sites.get("self"))
         if batch.decoder_tokens is not None:
@@ -350,6 +351,15 @@ class PromptedModel:
             self.model.base_model(**inputs, use_cache=False)
         own = slice(len(first), len(first) + len(ids))
         return {site: _stack(pairs)[0, :, :, own].float() for site, pairs in sites.items()}
+
+
+def _decoder_start(model: PreTrainedModel) -> int | None:
+    """The token that a decoder begins with; a checkpoint names it in one of two places."""
+    for config in (model.config, model.generation_config):
+        token: int | None = getattr(config, "decoder_start_token_id", None)
+        if token is not None:
+            return token
+    return None
 
 
 def _stack(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
