@@ -65,7 +65,7 @@ class Mini:
 MINIS = {
     mini.name: mini
     for mini in (
-        Mini("bert-s", "bert", "wordpiece", 192, 4, 3, seed=1, steps=4700, focus=2500, words=3500),
+        Mini("bert-s", "bert", "wordpiece", 192, 4, 3, seed=1, steps=5500, focus=2500, words=3500),
         Mini(
             "bert-m",
             "bert",
