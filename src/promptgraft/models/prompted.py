@@ -355,7 +355,7 @@ class PromptedModel:
 
 def _decoder_start(model: PreTrainedModel) -> int | None:
     """The token that a decoder begins with; a checkpoint names it in one of two places."""
-    for config in (model.config, model.generation_config):
+    for config in (model.config, getattr(model, "generation_config", None)):
         token: int | None = getattr(config, "decoder_start_token_id", None)
         if token is not None:
             return token
