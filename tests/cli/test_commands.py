@@ -190,7 +190,7 @@ def test_settings_from_a_file_and_the_line(run, place):
     assert found["outcome"]["steps"] == 2
 
 
-def test_ctrl_c_keeps_the_run_and_resume_ends_it(run, monkeypatch):
+def test_ctrl_c_keeps_the_run_and_resume_ends_it(run, place, monkeypatch):
     @contextmanager
     def interrupted(what):
         yield lambda now: signal.raise_signal(signal.SIGINT) if now.step == 2 else None
@@ -201,9 +201,11 @@ def test_ctrl_c_keeps_the_run_and_resume_ends_it(run, monkeypatch):
         code, out, err = run(*words, "--tag", "stopped")
     assert (code, out) == (130, "")
     assert "promptgraft tune --resume stopped" in err
+    assert (place / "stopped/checkpoint").is_dir()
     code, out, _ = run("tune", "--resume", "stopped", "--json")
     assert code == 0
     assert json.loads(out)["name"] == "reviews@bert:stopped"
+    assert not (place / "stopped/checkpoint").exists()
 
 
 def test_doctor(run, place):

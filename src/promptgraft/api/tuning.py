@@ -73,6 +73,8 @@ def tune(
     job = prepare(config, loaded, task if isinstance(task, Task) else None, library)
     folder = config.folder()
     folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        _drop_checkpoint(folder)  # of a run with other settings
     _write_yaml(folder / "config.yaml", config)
     outcome = train(
         job.module,
@@ -100,6 +102,7 @@ def tune(
         temporary.write_text(json.dumps(summary, indent=2))
     lines = curves.read(folder / "metrics.jsonl")
     curves.save(lines, summary["validation"], folder / "curves.png")
+    _drop_checkpoint(folder)
     return Run(prompt, name, outcome, evaluation, folder, summary)
 
 
@@ -129,6 +132,11 @@ def resume(
         raise PromptgraftError(f"{folder} holds no checkpoint; nothing can be resumed there.")
     config: TuneConfig = read(TuneConfig, folder / "config.yaml", {"out": folder})
     return tune(config, library=library, resume=True, report=report)
+
+
+def _drop_checkpoint(folder: Path) -> None:
+    if (folder / "checkpoint").is_dir():
+        files.remove_folder(folder / "checkpoint")
 
 
 def _test_rows(task: Task, config: TuneConfig) -> list[Row]:
