@@ -1,9 +1,9 @@
 """From rows to logits: a model that runs with prompts attached."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from promptgraft.errors import ConfigError, DataError, PromptgraftError, WrongModelError
-from promptgraft.models import attention, embedding, loading
+from promptgraft.models import activation, attention, embedding, loading, output
 from promptgraft.models.batch import IGNORED, Batch, Encoded, Side, collate
 from promptgraft.models.encoding import Encoder
 from promptgraft.models.gather import (
@@ -94,10 +94,12 @@ class PromptedModel:
         known: tuple[Port, bool] | None = getattr(self.model, "_promptgraft_port", None)
         if known is None:
             port = Port()
+            activation.fuse(self.model)
             embedding.install(self.model, port)
             known = port, attention.install(self.model, self.geometry, port)
             object.__setattr__(self.model, "_promptgraft_port", known)
         self.port, self.takes_prefixes = known
+        self._tried_output: tuple[nn.Module, bool] | None = None
         self._numbered = "position_ids" in inspect.signature(self.model.forward).parameters
 
     @property
@@ -242,31 +244,60 @@ class PromptedModel:
 
     # Running the model.
 
-    def loss(self, batch: Batch, prompt: Prompts = None) -> Tensor:
-        """Mean cross-entropy over the labels of a batch, in nats, float32, differentiable."""
-        logits, labels = self.labelled_logits(batch, prompt)
-        return functional.cross_entropy(logits, labels)
+    def loss(
+        self, batch: Batch, prompt: Prompts = None, reduction: Literal["mean", "sum"] = "mean"
+    ) -> Tensor:
+        """Cross-entropy over the labels of a batch, in nats, float32, differentiable."""
+        layer = self._plain_output()
+        if layer is None:
+            logits, labels = self.labelled_logits(batch, prompt)
+            return functional.cross_entropy(logits, labels, reduction=reduction)
+        hidden, labels = self._labelled_hidden(batch, prompt)
+        total = output.cross_entropy(hidden, layer, labels)
+        return total if reduction == "sum" else total / len(labels)
+
+    def _plain_output(self) -> nn.Linear | None:
+        """The output layer if it is plain and frozen; tried again if it was exchanged."""
+        layer: nn.Module = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        if self._tried_output is None or self._tried_output[0] is not layer:
+            self._tried_output = layer, output.is_plain(self.model, layer)
+        if not isinstance(layer, nn.Linear) or not self._tried_output[1]:
+            return None
+        return None if any(weight.requires_grad for weight in layer.parameters()) else layer
+
+    def _labelled_hidden(self, batch: Batch, prompt: Prompts) -> tuple[Tensor, Tensor]:
+        """What reaches the output layer at the labelled positions: [N, D]; labels [N]."""
+        positions = batch.labels != IGNORED
+        seen: list[Tensor] = []
+
+        def take(_layer: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            seen.append(arguments[0][positions])
+            return (seen[0][:0],)
+
+        with self._attached(batch, prompt) as inputs, self._hooked(take):
+            self.model(**inputs, use_cache=False)
+        return seen[0], batch.labels[positions]
 
     def labelled_logits(self, batch: Batch, prompt: Prompts = None) -> tuple[Tensor, Tensor]:
         """Logits [N, V] (float32) and labels [N] at the N labelled positions, row by row."""
         positions = batch.labels != IGNORED
-        with self._attached(batch, prompt) as inputs, self._only(positions):
-            logits = self.model(**inputs, use_cache=False).logits
-        return logits.float(), batch.labels[positions]
-
-    @contextmanager
-    def _only(self, positions: Tensor) -> Iterator[None]:
-        """Compute logits at these positions alone: [N, V] instead of [B, T, V]."""
 
         def select(_layer: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return (arguments[0][positions],)
 
+        with self._attached(batch, prompt) as inputs, self._hooked(select):
+            logits = self.model(**inputs, use_cache=False).logits
+        return logits.float(), batch.labels[positions]
+
+    @contextmanager
+    def _hooked(self, hook: Callable[..., tuple[Tensor, ...]]) -> Iterator[None]:
+        """Change what reaches the output layer."""
         layer: nn.Module = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
-        hook = layer.register_forward_pre_hook(select)
+        handle = layer.register_forward_pre_hook(hook)
         try:
             yield
         finally:
-            hook.remove()
+            handle.remove()
 
     @contextmanager
     def _attached(self, batch: Batch, prompt: Prompts) -> Iterator[dict[str, Any]]:
