@@ -17,7 +17,7 @@ from transformers import (
 from conftest import CAUSAL, MASKED, SEQ2SEQ, byte_bpe, tiny
 from models.reference import bare, ids, nll, relative
 from promptgraft.errors import PromptgraftError
-from promptgraft.models import Encoded, FrozenModel
+from promptgraft.models import Encoded, FrozenModel, attention
 from promptgraft.models.attention import prefix_attention
 from promptgraft.models.port import Port, SitePrefix
 
@@ -356,3 +356,52 @@ def test_without_a_prompt_the_model_is_as_it_was():
     tensors = detached(prefix(model))
     model.loss(batch_of(model, "llama", tensors), tensors)
     assert torch.equal(ours, model.model(input_ids=text).logits)  # nothing stays attached
+
+
+@pytest.mark.parametrize("kind", CAUSAL + MASKED + ["bart"])
+def test_written_out_or_not_attention_is_the_same(kind: str, monkeypatch: pytest.MonkeyPatch):
+    model = tiny(kind)
+    tensors = prefix(model)
+    results = []
+    for written_out in (False, True):
+        called: list[bool] = []
+
+        def choose(*_: object, way: bool = written_out, seen: list[bool] = called) -> bool:
+            seen.append(way)
+            return way
+
+        monkeypatch.setattr(attention, "_better_written_out", choose)
+        loss = model.loss(batch_of(model, kind, tensors), tensors)
+        gradients = torch.autograd.grad(loss, list(tensors.values()))
+        results.append((loss, *gradients))
+        assert called
+    for one, other in zip(*results, strict=True):
+        assert relative(one, other) <= EXACT
+
+
+def test_written_out_in_bfloat16_on_a_processor_for_gradients_only():
+    query = torch.zeros(1, 4, 8, 4, dtype=torch.bfloat16)
+    wanted = query.clone().requires_grad_()
+    assert attention._better_written_out(wanted, query, None)
+    assert not attention._better_written_out(query, query, None)
+    assert not attention._better_written_out(wanted.float(), query.float(), None)
+    long = torch.zeros(1, 1, 512, 4, dtype=torch.bfloat16, requires_grad=True)
+    assert not attention._better_written_out(long, long, None)
+
+
+def test_written_out_is_as_exact_as_sdpa_in_bfloat16(monkeypatch: pytest.MonkeyPatch):
+    model = tiny("llama", hidden_size=64, head_dim=16)
+    model.model.to(torch.bfloat16).to(torch.float32)
+    start = detached(prefix(model, scale=1.0))["self"].to(torch.bfloat16).float()
+
+    def gradient(dtype: torch.dtype) -> Tensor:
+        model.model.to(dtype)
+        tensors = {"self": start.clone().requires_grad_()}
+        loss = model.loss(batch_of(model, "llama", tensors), tensors)
+        return torch.autograd.grad(loss, tensors["self"])[0]
+
+    exact, written_out = gradient(torch.float32), gradient(torch.bfloat16)
+    monkeypatch.setattr(attention, "MOST_WEIGHTS", 0)
+    sdpa = gradient(torch.bfloat16)
+    assert not torch.equal(written_out, sdpa)
+    assert (written_out - exact).norm() < 1.5 * (sdpa - exact).norm()
