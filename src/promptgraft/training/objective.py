@@ -55,8 +55,8 @@ class Objective:
     def __call__(self, module: Emitter, encoded: Sequence[Encoded]) -> Tensor:
         """Cross-entropy in nats, summed over the labels; scalar."""
         batch = self.model.collate(encoded)
+        if self.choices is None:
+            return self.model.loss(batch, module(batch), "sum")
         logits, labels = self.model.labelled_logits(batch, module(batch))
-        if self.choices is not None:
-            logits = logits[:, self.choices]
-            labels = (labels[:, None] == self.choices).int().argmax(1)
-        return functional.cross_entropy(logits, labels, reduction="sum")
+        labels = (labels[:, None] == self.choices).int().argmax(1)
+        return functional.cross_entropy(logits[:, self.choices], labels, reduction="sum")
