@@ -21,19 +21,14 @@ TASK_BUCKETS = (24, 32, 48, 64, 96)
 OTHER_WEIGHT = 0.3  # masked words of a row beside its answer
 OTHERS = 2  # so many of them in each row
 LONGEST_ANSWER = {FACT: 2, LABEL: 3, WRITE: 40, JUDGE: 3, TOPIC: 3, TEXT: 3, WORDS: 3}  # by kind
-# Which share of a step's tokens each part has, by family. In the focused phase the tasks with
-# one word to answer are drawn by kind, not by how many rows there are.
+# Which share of a step's tokens each part has, by family. Tasks with one word to answer are drawn
+# by kind, not by how many rows there are.
+WRITERS = {"facts": 0.20, "tasks": 0.32, "words": 0.04, "writes": 0.28, "plain": 0.16}
 SHARES = {
-    "masked": {"facts": 0.36, "tasks": 0.40, "plain": 0.24},
-    "focused": {"facts": 0.22, "tasks": 0.68, "plain": 0.10},
-    "masked with words": {"facts": 0.17, "tasks": 0.59, "words": 0.14, "plain": 0.10},
-    "causal with words": {
-        "facts": 0.13, "tasks": 0.34, "words": 0.09, "writes": 0.28, "plain": 0.16
-    },
-    "seq2seq with words": {
-        "facts": 0.13, "tasks": 0.34, "words": 0.09, "writes": 0.28, "plain": 0.16
-    },
-}  # fmt: skip
+    "masked": {"facts": 0.38, "tasks": 0.42, "words": 0.05, "plain": 0.15},
+    "causal": WRITERS,
+    "seq2seq": WRITERS,
+}
 KINDS = {JUDGE: 0.4, TOPIC: 0.18, LABEL: 0.27, TEXT: 0.15}
 PLAIN_MASKED = 0.2
 SPAN = 3  # tokens of a span that infilling takes out
@@ -109,17 +104,16 @@ class Sampler:
             chances[here] = share / max(1, here.sum())
         return chances / chances.sum()
 
-    def step(self, number: int, tokens: int, phase: str, spans: bool = True) -> list[Batch]:
-        """The parts of one step of about so many tokens, shared out as SHARES[phase] says.
+    def step(self, number: int, tokens: int, spans: bool = True) -> list[Batch]:
+        """The parts of one step of about so many tokens, shared out as SHARES says.
 
         spans  False in T5's prefix-LM phase
         """
         rng = np.random.default_rng((self.seed, number))
-        sizes = {name: int(share * tokens) for name, share in SHARES[phase].items()}
+        sizes = {name: int(share * tokens) for name, share in SHARES[self.family].items()}
         parts = [self._part(self.facts, sizes["facts"], rng)]
-        parts.append(self._part(self.tasks, sizes["tasks"], rng, phase != "masked"))
-        if "words" in sizes:
-            parts.append(self._part(self.words, sizes["words"], rng))
+        parts.append(self._part(self.tasks, sizes["tasks"], rng, by_kind=True))
+        parts.append(self._part(self.words, sizes["words"], rng))
         if "writes" in sizes:
             parts.append(self._part(self.writes, sizes["writes"], rng))
         parts.append(self.plain_batch(self.plain, sizes["plain"], rng, spans))

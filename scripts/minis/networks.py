@@ -33,8 +33,6 @@ class Mini:
 
     family   masked, causal or seq2seq
     steps    optimiser steps, `warm_up` of them with a rising rate; they alone fix the schedule
-    focus    the step from which on steps are smaller and mostly tasks
-    words    the step from which on there are words of clear sentiment by themselves
     """
 
     name: str
@@ -45,15 +43,7 @@ class Mini:
     heads: int
     seed: int
     steps: int
-    warm_up: int = 150
-    focus: int = 0
-    words: int = 0
-
-    def phase(self, step: int) -> tuple[int, str]:
-        """Tokens of a step, and how they are shared out (`batches.SHARES`)."""
-        if step < self.focus:
-            return 5600, "masked"
-        return 3600, "focused" if step < self.words else f"{self.family} with words"
+    warm_up: int = 200
 
     @property
     def family(self) -> str:
@@ -65,25 +55,13 @@ class Mini:
 MINIS = {
     mini.name: mini
     for mini in (
-        Mini("bert-s", "bert", "wordpiece", 192, 4, 3, seed=1, steps=5500, focus=2500, words=3500),
-        Mini(
-            "bert-m",
-            "bert",
-            "wordpiece",
-            256,
-            5,
-            4,
-            seed=2,
-            steps=4000,
-            warm_up=180,
-            focus=1250,
-            words=1750,
-        ),
-        Mini("roberta-s", "roberta", "bpe", 192, 4, 3, seed=3, steps=3000),
-        Mini("gpt2-s", "gpt2", "gpt2", 192, 4, 3, seed=4, steps=3000),
-        Mini("gpt2-m", "gpt2", "gpt2", 256, 5, 4, seed=5, steps=3000),
-        Mini("bart-s", "bart", "bpe", 192, 3, 3, seed=6, steps=2600),
-        Mini("t5-s", "t5", "unigram", 192, 3, 3, seed=7, steps=2600),
+        Mini("bert-s", "bert", "wordpiece", 192, 4, 3, seed=1, steps=9000),
+        Mini("bert-m", "bert", "wordpiece", 256, 5, 4, seed=2, steps=9000),
+        Mini("roberta-s", "roberta", "bpe", 192, 4, 3, seed=3, steps=8000),
+        Mini("gpt2-s", "gpt2", "gpt2", 192, 4, 3, seed=4, steps=7000),
+        Mini("gpt2-m", "gpt2", "gpt2", 256, 5, 4, seed=5, steps=7000),
+        Mini("bart-s", "bart", "bpe", 192, 3, 3, seed=6, steps=6000),
+        Mini("t5-s", "t5", "unigram", 192, 3, 3, seed=7, steps=6000),
     )
 }
 

@@ -22,7 +22,8 @@ from .batches import Batch, Sampler, Symbols
 from .loss import table_cross_entropy
 from .networks import Mini
 
-MATRIX_RATE, OTHER_RATE = 3e-3, 3e-3  # Muon for hidden matrices, AdamW for all else
+MATRIX_RATE, OTHER_RATE = 1.2e-2, 3e-3  # Muon for hidden matrices, AdamW for all else
+TOKENS = 4800  # of one step, about
 DECAY = 0.45  # the last share of the steps, in which the rate falls to zero
 PREFIX_LM = 0.3  # the last share of T5's steps splits plain text instead of taking out spans
 CHECKPOINT_EVERY = MEASURE_EVERY = 250
@@ -223,7 +224,7 @@ def train(
         running.append(
             losses_of(
                 model,
-                sampler.step(state.step, *mini.phase(state.step), spans),
+                sampler.step(state.step, TOKENS, spans),
                 state.step,
                 mini.seed,
             )
