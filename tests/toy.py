@@ -11,7 +11,11 @@ from promptgraft.tasks.task import Split
 from promptgraft.training import Objective, TrainingConfig, encode, train
 
 WORDS = {"0": "bad", "1": "good"}
-TEMPLATES = {"causal": "{prompt} {text} =>", "masked": "{prompt} {text} {mask} ."}
+TEMPLATES = {
+    "causal": "{prompt} {text} =>",
+    "seq2seq": "{prompt} {text}",
+    "masked": "{prompt} {text} {mask} .",
+}
 STEPS = 12
 
 

@@ -20,7 +20,7 @@ from toy import STEPS, a_run, losses, same
 TESTS = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "bart", "t5"])
 @pytest.mark.parametrize("objective", ["vocabulary", "choices"])
 def test_learns(tmp_path, kind, objective):
     a_run(tmp_path, kind, steps=150, lr=1.0, objective=objective)

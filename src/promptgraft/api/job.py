@@ -54,7 +54,7 @@ def prepare(
         _take_up(module, config, load_module(config.init_prompt, library))
     emitted = {name: tensor.detach() for name, tensor in module().items()}
     encoded = encode(model, task, task.rows("train"), emitted, template)
-    objective = Objective(model, task, config.objective)
+    objective = Objective(model, task, config.objective, template)
     validate = _validation(config, model, task, module, objective, template)
     return Job(model, task, template, module, encoded, objective, validate, parents)
 

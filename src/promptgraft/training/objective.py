@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from promptgraft.errors import ConfigError
 from promptgraft.models import IGNORED, Batch, Encoded, FrozenModel, OnePrompt, PromptTensors
+from promptgraft.models.template import parse
 from promptgraft.tasks import Row, Task
 
 Emitter = Callable[[Batch], PromptTensors]
@@ -37,20 +38,26 @@ class Objective:
     """The summed loss of some rows, differentiable in the module's parameters."""
 
     def __init__(
-        self, model: FrozenModel, task: Task, kind: Literal["vocabulary", "choices"]
+        self,
+        model: FrozenModel,
+        task: Task,
+        kind: Literal["vocabulary", "choices"] = "vocabulary",
+        template: str | None = None,
     ) -> None:
+        """kind "choices": over the label words alone; the template decides about their tokens."""
         self.model = model
         self.choices: Tensor | None = None
         if kind == "choices":
             words = list((task.verbalizer or {}).values())
-            ids = model.single_tokens(words)
-            if not words or len(ids) < len(words):
-                missing = [word for word in words if word not in ids]
+            parsed = parse(template or task.template(model.family))
+            targets = model.encoder.targets(parsed, words, stop=False)
+            ids = [tokens[-1] for tokens in targets]
+            if not words or len(set(map(len, targets))) > 1 or len(set(ids)) < len(words):
                 raise ConfigError(
-                    "objective=choices needs label words of one token each; "
-                    + (f"{missing} are not." if missing else f"{task.name} has no label words.")
+                    "objective=choices needs label words that differ in one token; those of "
+                    f"{task.name} are {', '.join(words) or 'none'}."
                 )
-            self.choices = torch.tensor(list(ids.values()), device=model.device)
+            self.choices = torch.tensor(ids, device=model.device)
 
     def __call__(self, module: Emitter, encoded: Sequence[Encoded]) -> Tensor:
         """Cross-entropy in nats, summed over the labels; scalar."""
@@ -58,5 +65,7 @@ class Objective:
         if self.choices is None:
             return self.model.loss(batch, module(batch), "sum")
         logits, labels = self.model.labelled_logits(batch, module(batch))
-        labels = (labels[:, None] == self.choices).int().argmax(1)
-        return functional.cross_entropy(logits[:, self.choices], labels, reduction="sum")
+        is_choice = labels[:, None] == self.choices  # not so for the <s> that BART begins with
+        asked = is_choice.any(1)
+        logits, labels = logits[asked][:, self.choices], is_choice[asked].int().argmax(1)
+        return functional.cross_entropy(logits, labels, reduction="sum")
