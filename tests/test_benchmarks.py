@@ -1,0 +1,44 @@
+"""The benchmarks run; what they say about time is nobody's business here."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def bench_tuning(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("peft")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import bench_tuning
+
+    return bench_tuning
+
+
+def test_tuning_compares_with_peft_and_records(
+    bench_tuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr(bench_tuning.common, "RESULTS", tmp_path / "RESULTS.md")
+    for note in ("first", "second"):
+        bench_tuning.main(
+            ["--size", "tiny", "--device", "cpu", "--quick", "--record", "--note", note]
+        )
+    record = (tmp_path / "RESULTS.md").read_text()
+    rows = [line for line in record.splitlines() if line.startswith(("| gpt2", "| llama"))]
+    assert len(rows) == 2 * 2 * len(bench_tuning.cases("tiny", "cpu"))
+    assert record.index("first") < record.index("second")
+    assert rows[0] in capsys.readouterr().out
+
+
+def test_a_difference_stops_the_benchmark(bench_tuning, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bench_tuning, "EXACT", -1.0)
+    with pytest.raises(SystemExit, match="Not the same computation"):
+        bench_tuning.main(["--size", "tiny", "--device", "cpu", "--quick"])
+
+
+def test_memory_of_a_case(bench_tuning):
+    case = bench_tuning.asdict(bench_tuning.cases("tiny", "cpu")[0])
+    spec = json.dumps({"case": case, "dtype": "float32", "who": "ours"})
+    assert bench_tuning.memory_here(spec) > 1e6
