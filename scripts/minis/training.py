@@ -22,7 +22,10 @@ from .batches import Batch, Sampler, Symbols
 from .loss import table_cross_entropy
 from .networks import Mini
 
-MATRIX_RATE, OTHER_RATE = 1.2e-2, 3e-3  # Muon for hidden matrices, AdamW for all else
+# Muon for hidden matrices, AdamW for all else. Layers that normalise after they add (BERT, BART)
+# stay at the plateau of word frequencies with the rate that suits the others.
+MATRIX_RATES = {"bert": 3.5e-3, "roberta": 3.5e-3, "bart": 3.5e-3, "gpt2": 1.2e-2, "t5": 1.2e-2}
+OTHER_RATE = 3e-3
 TOKENS = 4800  # of one step, about
 DECAY = 0.45  # the last share of the steps, in which the rate falls to zero
 PREFIX_LM = 0.3  # the last share of T5's steps splits plain text instead of taking out spans
@@ -45,7 +48,7 @@ def rate(step: int, steps: int, warm_up: int) -> float:
     return min(1.0, (step + 1) / warm_up, max(0.0, (steps - step) / (DECAY * steps)))
 
 
-def make_optimizers(model: PreTrainedModel) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: PreTrainedModel, matrix_rate: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the layers, AdamW for embeddings, norms and biases."""
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     matrices, others = [], []
@@ -53,7 +56,7 @@ def make_optimizers(model: PreTrainedModel) -> list[torch.optim.Optimizer]:
         inside = parameter.ndim == 2 and id(parameter) not in tables
         (matrices if inside else others).append(parameter)
     return [
-        torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.05,
+        torch.optim.Muon(matrices, lr=matrix_rate, weight_decay=0.05,
                          adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.01),
     ]  # fmt: skip
@@ -199,9 +202,9 @@ def train(
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # only costs time here
-    sampler = make_sampler(mini, data)
+    sampler, matrix_rate = make_sampler(mini, data), MATRIX_RATES[mini.architecture]
     model = networks.build(mini, AutoTokenizer.from_pretrained(data / mini.vocabulary))
-    state = State(model, make_optimizers(model))
+    state = State(model, make_optimizers(model, matrix_rate))
     path, log = folder / "checkpoint.safetensors", folder / "metrics.jsonl"
     most = steps or mini.steps
     if path.exists():
@@ -218,7 +221,7 @@ def train(
     first = state.step
     while state.step < steps:
         spans = mini.architecture != "t5" or state.step < (1 - PREFIX_LM) * steps
-        for optimizer, full in zip(state.optimizers, (MATRIX_RATE, OTHER_RATE), strict=True):
+        for optimizer, full in zip(state.optimizers, (matrix_rate, OTHER_RATE), strict=True):
             optimizer.param_groups[0]["lr"] = full * rate(state.step, steps, mini.warm_up)
             optimizer.zero_grad()
         running.append(
