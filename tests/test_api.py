@@ -168,3 +168,12 @@ def test_wrong_model(folder):
             model=str(folder / "albert"),
             data={"text": "review", "label": "stars", "verbalizer": VERBALIZER},
         )
+
+
+def test_a_prompt_is_scored_with_the_words_it_was_tuned_with(folder):
+    words = {"0": "dull", "1": "great"}
+    run = tune(folder, task="sst2", data={"verbalizer": words}, few_shot=2, test_rows=4)
+    found = api.evaluate(run.prompt, rows=4)
+    assert {word for row in found.references for word in row} <= {*words.values()}
+    with pytest.raises(ConfigError, match="not built in"):
+        api.evaluate(tune(folder).prompt)

@@ -41,14 +41,13 @@ def task_for(prompt: Prompt | None, task: str | Task | None, data: Mapping[str, 
     name = task or (card.task if card else None)
     if name is None:
         raise ConfigError("The task must be named: task=...")
-    if tasks.known(name):
-        return tasks.load(name, **data)
-    if card is not None and task is None:
+    known = tasks.known(name)
+    if card is not None and task is None and not known:
         raise ConfigError(
             f"{card.title} was tuned on {name}, which is not built in: name the data to score it "
             "on, with --task or task=..."
         )
-    if card is not None and not data:
+    if card is not None and not data and (name == card.task or not known):
         own = card.hyperparameters.get("data")
         data = {k: v for k, v in own.items() if k not in SPLITS} if isinstance(own, dict) else {}
         if card.verbalizer:

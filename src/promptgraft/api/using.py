@@ -85,6 +85,9 @@ def transfer(
         except PromptgraftError:
             template = None  # the task is not at hand; the target's plain template serves
     moved = across_models.transfer(value, origin, target, template)
+    if "data" in value.card.hyperparameters:  # how its task's files are read is true of it still
+        settings = {**moved.card.hyperparameters, "data": value.card.hyperparameters["data"]}
+        moved = moved.with_card(moved.card.model_copy(update={"hyperparameters": settings}))
     return moved, store.add(moved, library_name(moved.card, tag), replace=True)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Example:
+$ promptgraft demo
 TO-BE-FILLED
 """
 

@@ -11,6 +11,7 @@ from promptgraft.cli.options import Json, LibraryPath
 
 EPILOG = """\b
 Example:
+$ promptgraft doctor
 TO-BE-FILLED
 """
 

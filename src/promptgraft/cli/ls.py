@@ -9,6 +9,7 @@ from promptgraft.cli.options import Json, LibraryPath
 
 EPILOG = """\b
 Example:
+$ promptgraft ls
 TO-BE-FILLED
 """
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Example:
+$ promptgraft show sst2@mini/bert-m
 TO-BE-FILLED
 """
 

@@ -21,12 +21,13 @@ A mistyped one is refused and the nearest named. data.* describe the task's data
 
 \b
 Example:
+$ promptgraft tune sst2 --model mini/bert-s steps=600
 TO-BE-FILLED
 
 \b
 Your own data:
-  promptgraft tune reviews.csv --model mini/bert-s data.text=review data.label=stars \\
-      'data.verbalizer={1: bad, 5: good}'
+  promptgraft tune examples/reviews.csv --model mini/bert-s \\
+      data.text=review data.label=stars 'data.verbalizer={1: bad, 5: good}'
 """
 
 

@@ -1,0 +1,94 @@
+"""Run the examples of the README and of every command's help, and write down what they print.
+
+    python scripts/record_examples.py            all of them, in their order
+    python scripts/record_examples.py cli        the help of the commands only
+
+Everything runs in a home and a folder of its own, so the first example meets an empty library.
+What follows a line `$ command` is replaced by the command's real output, up to the next command,
+the end of the block or an empty line; the block after a python block by what that prints.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ("demo", "tune", "eval", "generate", "transfer", "ls", "show", "doctor")
+FILES = {"eval": "evaluate"}  # where a file is not named as its command
+SHORT = {"make demo": "promptgraft demo", "make test": f"make -C {ROOT} test | tail -n 1"}
+
+
+class Shell:
+    """A folder and a home to run commands in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.home = folder, folder / "home"
+        self.home.mkdir()
+        (folder / "examples").symlink_to(ROOT / "examples")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.variables = {**os.environ, "HOME": str(self.home), "PATH": path}
+        for name in ("PROMPTGRAFT_DATA", "PROMPTGRAFT_LIBRARY"):
+            self.variables.pop(name, None)
+
+    def __call__(self, command: str) -> str:
+        """What a command prints, errors included; it must succeed."""
+        print(f"$ {command}", flush=True)
+        done = subprocess.run(
+            ["bash", "-c", SHORT.get(command, command)],
+            cwd=self.folder,
+            env=self.variables,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        print(done.stdout, flush=True)
+        if done.returncode:
+            sys.exit(f"{command!r} ended with {done.returncode}")
+        return done.stdout.replace(str(self.home), "~").strip("\n")
+
+
+def recorded(shell: Shell, text: str) -> str:
+    """A block with the output of every `$ command` in it brought up to date."""
+    commands = re.findall(r"^\$ ((?:.*\\\n)*.*)", text, flags=re.MULTILINE)
+    return "\n".join(f"$ {command}\n{shell(command)}" for command in commands)
+
+
+def record_readme(shell: Shell) -> None:
+    def block(found: re.Match[str]) -> str:
+        return f"```\n{recorded(shell, found[1])}\n```"
+
+    def program(found: re.Match[str]) -> str:
+        (shell.folder / "program.py").write_text(found[1])
+        return f"```python\n{found[1]}```\n\n```\n{shell('python program.py')}\n```"
+
+    file = ROOT / "README.md"
+    text = re.sub(r"^```\n(\$ .*?)\n```$", block, file.read_text(), flags=re.M | re.S)
+    text = re.sub(r"^```python\n(.*?)```\n\n```\n.*?\n```$", program, text, flags=re.M | re.S)
+    file.write_text(text)
+
+
+def record_help(shell: Shell, name: str) -> None:
+    def block(found: re.Match[str]) -> str:
+        output = recorded(shell, found[1].replace("\\\\", "\\")).replace("\\", "\\\\")
+        paragraphs = re.sub(r"\n\n+", "\n\n\\\\b\n", output)
+        return f"Example:\n{paragraphs}{found[2]}"
+
+    file = ROOT / f"src/promptgraft/cli/{FILES.get(name, name)}.py"
+    pattern = r'Example:\n(.*?)(\n\n\\b\nYour own data|\n""")'
+    file.write_text(re.sub(pattern, block, file.read_text(), count=1, flags=re.DOTALL))
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        shell = Shell(Path(folder))
+        if sys.argv[1:] != ["cli"]:
+            record_readme(shell)
+        for name in COMMANDS:
+            record_help(shell, name)
+
+
+if __name__ == "__main__":
+    main()
