@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from transformers import PreTrainedModel
 
-CHUNK = {"cpu": 2**23}  # logits at a time: what a processor's cache holds
-CHUNK_ELSEWHERE = 2**26
+# Positions at a time. Every part reads the layer's weights anew, so it should not be small.
+POSITIONS = {"cpu": 256}
+POSITIONS_ELSEWHERE = 1024
 
 
 def is_plain(model: PreTrainedModel, layer: nn.Module) -> bool:
@@ -51,22 +52,26 @@ class _CrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor
     ) -> Tensor:
-        differentiable = ctx.needs_input_grad[0]
-        gradient = torch.empty_like(hidden) if differentiable else None
+        gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         total = torch.zeros((), device=hidden.device)
-        step = max(1, CHUNK.get(hidden.device.type, CHUNK_ELSEWHERE) // len(weight))
-        for start in range(0, len(hidden), step):
-            part = slice(start, start + step)
-            own = labels[part, None]
-            logits = nn.functional.linear(hidden[part], weight, bias).float()
+        most = POSITIONS.get(hidden.device.type, POSITIONS_ELSEWHERE)
+        parts = max(1, -(-len(hidden) // most))
+        room = torch.empty(-(-len(hidden) // parts), len(weight), device=hidden.device)
+        slopes = (None,) * parts if gradient is None else gradient.tensor_split(parts)
+        for states, own, slope in zip(
+            hidden.tensor_split(parts), labels[:, None].tensor_split(parts), slopes, strict=True
+        ):
+            logits = nn.functional.linear(states, weight, bias)
+            if logits.dtype != torch.float32:
+                logits = room[: len(logits)].copy_(logits)
             chosen = logits.gather(1, own)
             highest = logits.amax(1, keepdim=True)
             odds = logits.sub_(highest).exp_()
             sums = odds.sum(1, keepdim=True)
             total += (sums.log() + highest - chosen).sum()
-            if gradient is not None:
+            if slope is not None:
                 wrong = odds.div_(sums).scatter_add_(1, own, torch.full_like(sums, -1.0))
-                torch.mm(wrong.to(weight.dtype), weight, out=gradient[part])
+                torch.mm(wrong.to(weight.dtype), weight, out=slope)
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return total
