@@ -31,7 +31,7 @@ def command(
 
     Without training; the moved prompt is kept in the library.
     """
-    from promptgraft import api
+    from promptgraft import api, tasks
     from promptgraft.library import Library
 
     store = Library(library)
@@ -42,4 +42,5 @@ def command(
         return
     facts = moved.card.hyperparameters
     print(f"{name}: {len(moved)} virtual tokens, by {facts['anchors']} anchor words")
-    print(f"Next: promptgraft eval {name}")
+    at_hand = moved.card.task is not None and tasks.known(moved.card.task)
+    print(f"Next: promptgraft eval {name}{'' if at_hand else ' --task FILE'}")
