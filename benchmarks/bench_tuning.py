@@ -248,8 +248,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=common.CONFIGS, default="124m")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--quick", action="store_true", help="one round, memory not measured")
+    parser.add_argument("--quick", action="store_true", help="one round, no memory")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--only", help="cases whose title contains this, e.g. 'gpt2 prompt 100'")
     parser.add_argument("--dtypes", nargs="*", choices=common.DTYPES)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
@@ -275,7 +276,7 @@ def main(arguments: list[str] | None = None) -> None:
     sizes: dict[Case, dict[tuple[str, str], int]] = {}
     for case in chosen:
         sizes[case] = {}
-        if not options.quick:
+        if not (options.quick or options.no_memory):
             sizes[case] = {(who, dtype): memory(case, dtype, who) for who, dtype in pairs}
     peaks = {d: common.matmul_peak(d, options.device, options.clock) for d in dtypes}
     best = ", ".join(f"{dtype} {peak / 1e9:.0f} GFLOP/s" for dtype, peak in peaks.items())
