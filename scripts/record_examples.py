@@ -66,7 +66,7 @@ def record_readme(shell: Shell) -> None:
 
     file = ROOT / "README.md"
     text = re.sub(r"^```\n(\$ .*?)\n```$", block, file.read_text(), flags=re.M | re.S)
-    text = re.sub(r"^```python\n(.*?)```\n\n```\n.*?\n```$", program, text, flags=re.M | re.S)
+    text = re.sub(r"^```python\n(.*?)```(?:\n\n```\n.*?\n```)?$", program, text, flags=re.M | re.S)
     file.write_text(text)
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Example:
 $ promptgraft demo
-TO-BE-FILLED
 """
 
 

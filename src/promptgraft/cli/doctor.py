@@ -12,7 +12,6 @@ from promptgraft.cli.options import Json, LibraryPath
 EPILOG = """\b
 Example:
 $ promptgraft doctor
-TO-BE-FILLED
 """
 
 

@@ -12,9 +12,7 @@ from promptgraft.cli.options import Json, LibraryPath, Model
 EPILOG = """\b
 Example:
 $ promptgraft eval sst2@mini/bert-s
-TO-BE-FILLED
 $ promptgraft eval --model mini/bert-s --task sst2
-TO-BE-FILLED
 """
 
 

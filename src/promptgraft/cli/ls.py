@@ -10,7 +10,6 @@ from promptgraft.cli.options import Json, LibraryPath
 EPILOG = """\b
 Example:
 $ promptgraft ls
-TO-BE-FILLED
 """
 
 

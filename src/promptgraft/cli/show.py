@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Example:
 $ promptgraft show sst2@mini/bert-m
-TO-BE-FILLED
 """
 
 

@@ -12,9 +12,7 @@ from promptgraft.cli.options import Json, LibraryPath, PromptName
 EPILOG = """\b
 Example:
 $ promptgraft transfer sst2@mini/bert-s --to mini/bert-m
-TO-BE-FILLED
 $ promptgraft eval sst2@mini/bert-m
-TO-BE-FILLED
 """
 
 

@@ -22,7 +22,6 @@ A mistyped one is refused and the nearest named. data.* describe the task's data
 \b
 Example:
 $ promptgraft tune sst2 --model mini/bert-s steps=600
-TO-BE-FILLED
 
 \b
 Your own data:
