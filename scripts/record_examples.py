@@ -18,7 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("demo", "tune", "eval", "generate", "transfer", "ls", "show", "doctor")
 FILES = {"eval": "evaluate"}  # where a file is not named as its command
-SHORT = {"make demo": "promptgraft demo", "make test": f"make -C {ROOT} test | tail -n 1"}
+SHORT = {
+    "make demo": "promptgraft demo",
+    "make test": f"make -C {ROOT} --no-print-directory test | tail -n 1",
+}
 
 
 class Shell:

@@ -85,8 +85,8 @@ def transfer(
         except PromptgraftError:
             template = None  # the task is not at hand; the target's plain template serves
     moved = across_models.transfer(value, origin, target, template)
-    if "data" in value.card.hyperparameters:  # how its task's files are read is true of it still
-        settings = {**moved.card.hyperparameters, "data": value.card.hyperparameters["data"]}
+    if data := value.card.hyperparameters.get("data"):  # it is asked of the same columns and words
+        settings = {**moved.card.hyperparameters, "data": data}
         moved = moved.with_card(moved.card.model_copy(update={"hyperparameters": settings}))
     return moved, store.add(moved, library_name(moved.card, tag), replace=True)
 

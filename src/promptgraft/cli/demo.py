@@ -79,7 +79,8 @@ def run(demo: Demo, folder: Path, library: Library) -> list[str]:
     graft = _tune_and_move(demo, folder / "sentiment", library)
     writing = _tune_and_write(demo, folder / "tables", library)
     moved = graft.prompts[1][0]
-    example = " | ".join(f"{name} : {value}" for name, value in writing.samples[0].table)
+    table = min((sample.table for sample in writing.samples), key=len)
+    example = " | ".join(f"{name} : {value}" for name, value in table)
     commands = [
         f"promptgraft show {moved} --tokens",
         f"promptgraft eval {moved}",
