@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+
 from conftest import tiny
 from promptgraft.cli.demo import Demo, run
+from promptgraft.errors import PromptgraftError
 from promptgraft.library import Library
 
 QUICK = {"steps": 2, "batch_size": 2, "evaluate_every": 1, "evaluate_rows": 4, "length": 2}
@@ -41,3 +44,13 @@ def test_the_demo_tunes_moves_writes_and_shows(tmp_path, capsys):
         assert (folder / "curves.png").is_file()
         results = json.loads((folder / "results.json").read_text())
         assert results["outcome"]["steps"] == QUICK["steps"]
+
+
+def test_a_missing_model_is_told_before_anything_runs(tmp_path):
+    model = tiny("bert")
+    model.model.save_pretrained(tmp_path / "bert")
+    model.tokenizer.save_pretrained(tmp_path / "bert")
+    demo = Demo(small=str(tmp_path / "bert"), large=str(tmp_path / "bert"), writer="mini/none")
+    with pytest.raises(PromptgraftError, match="mini/none"):
+        run(demo, tmp_path / "demo", Library(tmp_path / "library"))
+    assert not (tmp_path / "demo").exists()

@@ -74,7 +74,10 @@ def command(
 def run(demo: Demo, folder: Path, library: Library) -> list[str]:
     """Do it all and write `folder`/index.html; returns the lines to end with."""
     from promptgraft.analysis import page
+    from promptgraft.models import loading
 
+    for name in (demo.small, demo.large, demo.writer):
+        loading.load_config(name)  # one that is missing is better missed now than in the middle
     started = time.monotonic()
     graft = _tune_and_move(demo, folder / "sentiment", library)
     writing = _tune_and_write(demo, folder / "tables", library)
