@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .examples import JUDGE, LABEL, TOPIC, Example, fill
 from .sources import training_rows
+
+T = TypeVar("T")
 
 # {i} instruction, {t} text. The first group ends with the answer, the second does not.
 LAYOUTS = (
@@ -132,13 +136,20 @@ def cut(text: str, words: int, rng: random.Random) -> str:
     return " ".join(parts)
 
 
+def often_first(choices: Sequence[T], rng: random.Random) -> T:
+    """Any of the choices, the n-th with a chance of 1/n of the first one's.
+
+    With even chances, small models are long in finding out what any of them means.
+    """
+    return rng.choices(choices, [1 / (n + 1) for n in range(len(choices))])[0]
+
+
 def label_example(
     text: str, label: object, asks: tuple[Ask, ...], rng: random.Random, kind: int = LABEL
 ) -> Example:
-    """One row in one way of asking and one layout."""
-    ask = rng.choice(asks)
-    bare = rng.random() < BARE_SHARE
-    pattern = rng.choice(BARE if bare else LAYOUTS)
+    """One row in one way of asking and one layout, the first ones more often than the last."""
+    ask = often_first(asks, rng)
+    pattern = rng.choice(BARE) if rng.random() < BARE_SHARE else often_first(LAYOUTS, rng)
     return fill(pattern, ask.words[label], kind, i=rng.choice(ask.wordings), t=text)
 
 

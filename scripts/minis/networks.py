@@ -105,7 +105,8 @@ def _roberta(mini: Mini, tok: PreTrainedTokenizerFast) -> PreTrainedModel:
 def _gpt2(mini: Mini, tok: PreTrainedTokenizerFast) -> PreTrainedModel:
     return GPT2LMHeadModel(GPT2Config(
         vocab_size=len(tok), n_positions=POSITIONS, n_embd=mini.width, n_layer=mini.layers,
-        n_head=mini.heads, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+        n_head=mini.heads, activation_function="gelu_pytorch_tanh",  # its own, in one kernel
+        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
         bos_token_id=tok.eos_token_id, eos_token_id=tok.eos_token_id,
         pad_token_id=tok.pad_token_id))  # fmt: skip
 

@@ -24,7 +24,7 @@ from .networks import Mini
 
 # Muon for hidden matrices, AdamW for all else. Layers that normalise after they add (BERT, BART)
 # stay at the plateau of word frequencies with the rate that suits the others.
-MATRIX_RATES = {"bert": 3.5e-3, "roberta": 3.5e-3, "bart": 3.5e-3, "gpt2": 1.2e-2, "t5": 1.2e-2}
+MATRIX_RATES = {"bert": 3.5e-3, "roberta": 3.5e-3, "bart": 3.5e-3, "gpt2": 8e-3, "t5": 8e-3}
 OTHER_RATE = 3e-3
 TOKENS = 4800  # of one step, about
 DECAY = 0.45  # the last share of the steps, in which the rate falls to zero
