@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from promptgraft.errors import PromptgraftError
-from promptgraft.models.gather import gather, length_of, merge_sites, merge_vectors, pick
+from promptgraft.models.gather import (
+    emitted,
+    gather,
+    length_of,
+    merge_sites,
+    merge_vectors,
+    pick,
+)
 from promptgraft.models.port import SitePrefix, rows
 
 CPU = torch.device("cpu")
@@ -73,3 +80,24 @@ def test_picking_rows():
 def test_lengths():
     assert length_of(torch.zeros(7, D)) == length_of(torch.zeros(2, 7, D)) == 7
     assert length_of({"self": torch.zeros(L, 2, 7, H, D_HEAD)}) == length_of(None) == 0
+
+
+def test_what_looks_at_the_batch_is_asked_once_for_all_its_rows():
+    asked = []
+
+    def adaptive(batch=None):
+        asked.append(batch)
+        return {"input": torch.zeros(2, D) if batch is None else torch.ones(3, 2, D)}
+
+    def one_a_row(batch=None):
+        return [{"input": torch.full((1, D), float(row))} for row in range(3)]
+
+    plain = torch.randn(1, D)
+    assert emitted(plain, "batch") is plain
+    assert emitted([plain, None], "batch") == [plain, None]
+    found = emitted([adaptive, plain, adaptive], "batch")
+    assert asked == ["batch"]
+    assert found[0] is found[2]
+    assert found[1] is plain
+    assert emitted([one_a_row] * 3, "batch")[2]["input"][0, 0] == 2
+    assert length_of(adaptive) == 2

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from promptgraft.errors import BadFileError, StoppedError, TrainingError
+from promptgraft import modules
+from promptgraft.errors import BadFileError, ConfigError, StoppedError, TrainingError
 from promptgraft.training import TrainingConfig
 from promptgraft.training.checkpoint import Progress
 from toy import STEPS, a_run, losses, same
@@ -76,6 +77,43 @@ def test_the_best_state_is_kept(tmp_path):
     module, outcome = a_run(tmp_path, validate=validate, evaluate_every=3)
     assert (outcome.best_step, outcome.best_score) == (6, 3.0)
     assert all(torch.equal(t, states[1][name]) for name, t in module.state_dict().items())
+
+
+def test_parameters_have_the_rates_that_the_module_names(tmp_path):
+    """Adam's first step moves every number by its rate, whatever the gradient."""
+
+    class Two(modules.PromptModule):
+        def __init__(self, layout, start):
+            super().__init__(layout)
+            self.rates = {"quick": 0.5}
+            self.quick = torch.nn.Parameter(torch.zeros(3, 16))
+            self.slow = torch.nn.Parameter(start["input"].clone())
+
+        def forward(self, batch=None):
+            return {"input": self.quick + self.slow}
+
+    modules.MODULES.register("two")(Two)
+    try:
+        before = a_run(tmp_path / "none", module="two", steps=1, lr=1e-12)[0].slow
+        module, _ = a_run(tmp_path / "one", module="two", steps=1, lr=0.01, warmup=0)
+    finally:
+        del modules.MODULES.items["two"]
+    torch.testing.assert_close(module.quick.abs(), torch.full((3, 16), 0.5), rtol=0.01, atol=0)
+    moved = (module.slow - before).abs()
+    torch.testing.assert_close(moved, torch.full((3, 16), 0.01), rtol=0.01, atol=0)
+
+
+def test_nothing_to_train(tmp_path):
+    class Nothing(modules.PromptModule):
+        def forward(self, batch=None):
+            return {"input": torch.zeros(3, 16)}
+
+    modules.MODULES.register("nothing")(lambda layout, start: Nothing(layout))
+    try:
+        with pytest.raises(ConfigError, match="Nothing would be trained"):
+            a_run(tmp_path, module="nothing")
+    finally:
+        del modules.MODULES.items["nothing"]
 
 
 def test_patience(tmp_path):

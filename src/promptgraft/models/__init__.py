@@ -3,7 +3,7 @@
 from promptgraft.models.batch import IGNORED, Batch, Encoded
 from promptgraft.models.cost import Cost
 from promptgraft.models.frozen import FrozenModel
-from promptgraft.models.gather import OnePrompt, Prompts, PromptTensors
+from promptgraft.models.gather import Emitter, OnePrompt, Prompts, PromptTensors
 from promptgraft.models.geometry import Family, Geometry
 from promptgraft.models.prompted import Row, Rows
 
@@ -11,6 +11,7 @@ __all__ = [
     "IGNORED",
     "Batch",
     "Cost",
+    "Emitter",
     "Encoded",
     "Family",
     "FrozenModel",

@@ -29,6 +29,7 @@ class Encoded:
     prefix_at: int = 0  # the first token that sees the prefix (causal)
     virtual: int = 0  # length of the soft prompt that the row was encoded for
     cut: int = 0  # tokens of the row's fields that did not fit
+    task: int = 0  # where several tasks are tuned together: which of them the row belongs to
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -48,6 +49,7 @@ class Batch:
     prefix_at       [B]     the first column that sees a prefix; None: all do
     virtual         length of the longest soft prompt that the rows were encoded for
     cut             tokens of the rows' fields that did not fit
+    tasks           which task each of the B rows belongs to, where several are tuned together
     """
 
     tokens: Tensor
@@ -60,6 +62,7 @@ class Batch:
     prefix_at: Tensor | None = None
     virtual: int = 0
     cut: int = 0
+    tasks: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -108,6 +111,7 @@ def collate(rows: Sequence[Encoded], pad: int, split: bool = True, side: Side = 
         **batch,
         virtual=max(row.virtual for row in rows),
         cut=sum(row.cut for row in rows),
+        tasks=tuple(row.task for row in rows),
     )
 
 

@@ -1,21 +1,29 @@
 """The prompts of a batch, whatever form they were given in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from promptgraft.errors import PromptgraftError
+from promptgraft.models.batch import Batch
 from promptgraft.models.geometry import Geometry
 from promptgraft.models.port import SitePrefix
-from promptgraft.prompts import Prefix, SoftPrompt
+from promptgraft.prompts import Prefix, PromptCard, SoftPrompt
 
 PromptTensors = Mapping[str, Tensor]
 """What a module emits: "input" [P, D], or sites [L, 2, P, H_kv, d_head]; a leading B if per row."""
 
-OnePrompt = SoftPrompt | Prefix | PromptTensors | Tensor | None
+Emitter = Callable[..., PromptTensors | Sequence[PromptTensors]]
+"""What looks at a batch and says which prompt each of its rows gets, such as a prompt module.
+
+Called without a batch it gives a prompt of the same length for no row in particular.
+"""
+
+OnePrompt = SoftPrompt | Prefix | PromptTensors | Tensor | Emitter | None
 Prompts = OnePrompt | Sequence[OnePrompt]
 
 
@@ -64,7 +72,29 @@ def tensors_of(prompt: OnePrompt) -> PromptTensors:
         return {"input": prompt}
     if isinstance(prompt, (SoftPrompt, Prefix)):
         return prompt.tensors()
+    if callable(prompt):
+        return cast(PromptTensors, prompt())
     return prompt
+
+
+def card_of(prompt: OnePrompt) -> PromptCard | None:
+    """The card of a value, also of one that adapts to its rows; tensors have none."""
+    card = getattr(prompt, "card", None)
+    return card if isinstance(card, PromptCard) else None
+
+
+def emitted(prompts: Prompts, batch: Batch) -> Prompts:
+    """The same prompts, with those that look at the batch replaced by what they give its rows."""
+    if not isinstance(prompts, Sequence):
+        return prompts(batch) if callable(prompts) else prompts
+    given = {id(one): one(batch) for one in {id(p): p for p in prompts}.values() if callable(one)}
+    if not given:
+        return prompts
+    chosen: list[OnePrompt] = []
+    for row, prompt in enumerate(prompts):
+        own = given.get(id(prompt), cast(PromptTensors, prompt))
+        chosen.append(own[row] if isinstance(own, Sequence) else own)
+    return chosen
 
 
 def fits(

@@ -19,6 +19,8 @@ from promptgraft.models.gather import (
     Prompts,
     batched_sites,
     batched_vectors,
+    card_of,
+    emitted,
     fits,
     gather,
     length_of,
@@ -29,7 +31,7 @@ from promptgraft.models.gather import (
 from promptgraft.models.geometry import Family, geometry_of
 from promptgraft.models.port import Port, SitePrefix
 from promptgraft.models.template import Template, parse
-from promptgraft.prompts import ModelReference, Prefix, SoftPrompt
+from promptgraft.prompts import ModelReference
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row] | Sequence[str]
@@ -131,12 +133,10 @@ class PromptedModel:
 
     def check(self, prompt: OnePrompt) -> None:
         """Raise WrongModelError if a prompt was made for another model."""
-        if not isinstance(prompt, (SoftPrompt, Prefix)):
+        card = card_of(prompt)
+        if card is None or card.base.fingerprint == self.reference.fingerprint:
             return
-        base = prompt.card.base
-        if base.fingerprint == self.reference.fingerprint:
-            return
-        title = prompt.card.title
+        base, title = card.base, card.title
         if base.embedding_size != self.embedding_size:
             why = (
                 f"prompt {title} has {base.embedding_size}-dimensional virtual tokens, "
@@ -208,8 +208,8 @@ class PromptedModel:
 
     def _template(self, prompt: OnePrompt, template: str | None) -> Template:
         """The template that a prompt's rows are rendered through."""
-        own = prompt.card.template if isinstance(prompt, (SoftPrompt, Prefix)) else None
-        parsed = parse(template or own or PLAIN[self.family])
+        card = card_of(prompt)
+        parsed = parse(template or (card and card.template) or PLAIN[self.family])
         if length_of(prompt) and not parsed.has_virtual:
             raise ConfigError(
                 f"The template {parsed.source!r} has no place for the prompt: add {{prompt}}."
@@ -319,7 +319,7 @@ class PromptedModel:
         """The batch's virtual tokens and prefixes, soft prompts compiled where heads are split."""
         for one, _ in self._groups(prompt, len(batch)):
             self.check(one)
-        gathered = gather(prompt, len(batch), self.device)
+        gathered = gather(emitted(prompt, batch), len(batch), self.device)
         fits(gathered.tensors, batch.virtual, self.name, self.geometry, self.takes_prefixes)
         of = gathered.index(len(batch))
         heads = batch.head_of or (0,) * len(batch)

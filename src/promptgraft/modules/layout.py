@@ -33,20 +33,24 @@ class Layout:
         }
 
     def shape(self, tables: Mapping[str, Tensor]) -> PromptTensors:
-        """Tables [P, width] to prompt tensors: [P, D], or [L, 2, P, H_kv, d_head] by site."""
+        """Tables [P, width] to prompt tensors: [P, D], or [L, 2, P, H_kv, d_head] by site.
+
+        Dimensions before P, of a table for each row, say, stay in front.
+        """
         if self.kind == "soft-prompt":
             return dict(tables)
         shaped = {}
         for site, table in tables.items():
             layers, heads, size = self.sites[site]
-            shaped[site] = table.view(-1, layers, 2, heads, size).permute(1, 2, 0, 3, 4)
+            parts = table.reshape(*table.shape[:-1], layers, 2, heads, size)
+            shaped[site] = parts.movedim(-5, -3)
         return shaped
 
     def flatten(self, tensors: PromptTensors) -> dict[str, Tensor]:
         """The inverse of `shape`."""
         if self.kind == "soft-prompt":
             return dict(tensors)
-        return {site: t.permute(2, 0, 1, 3, 4).flatten(1) for site, t in tensors.items()}
+        return {site: t.movedim(-3, -5).flatten(-4) for site, t in tensors.items()}
 
 
 def layout(

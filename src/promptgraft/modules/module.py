@@ -1,7 +1,7 @@
 """Prompt modules: what emits prompt tensors while they are tuned."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,7 +17,11 @@ class PromptModule(nn.Module, ABC):
     """Emits a prompt, unbatched; a module that adapts to the input emits one per row.
 
     Every parameter is float32 and trainable.
+
+    rates  learning rates of their own, by the beginning of the parameters' names
     """
+
+    rates: Mapping[str, float] = {}
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()

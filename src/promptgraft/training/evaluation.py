@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from promptgraft import metrics
-from promptgraft.models import Encoded, FrozenModel, Prompts
+from promptgraft.models import Emitter, Encoded, FrozenModel, Prompts
 from promptgraft.tasks import Row, Task
-from promptgraft.training.objective import Emitter, Objective, labels_in
+from promptgraft.training.objective import Objective, labels_in
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from promptgraft import files
-from promptgraft.errors import StoppedError, TrainingError
+from promptgraft.errors import ConfigError, StoppedError, TrainingError
 from promptgraft.models import Encoded
 from promptgraft.training import checkpoint
 from promptgraft.training.batches import Batches
@@ -74,9 +74,7 @@ def train(
     Ctrl-C, with a checkpoint saved.
     """
     accelerator = Accelerator(cpu=objective.model.device.type == "cpu")
-    optimizer = torch.optim.AdamW(
-        module.parameters(), lr=config.lr, weight_decay=config.weight_decay
-    )
+    optimizer = torch.optim.AdamW(_groups(module, config.lr), weight_decay=config.weight_decay)
     progress, best = Progress(), _copy(module)
     module.to(objective.model.device)
     if resume:
@@ -97,7 +95,7 @@ def train(
         while progress.step < config.steps:
             factor = rate(progress.step, config.steps, config.warmup, config.schedule)
             for group in optimizer.param_groups:
-                group["lr"] = config.lr * factor
+                group["lr"] = group["peak"] * factor
             rows = [encoded[number] for number in batches[progress.step]]
             loss, norm = _step(accelerator, prepared, optimizer, objective, rows, config)
             progress.step += 1
@@ -133,6 +131,19 @@ def train(
         module.load_state_dict(best)
     best_step = progress.best_step if validate is not None else progress.step
     return Outcome(progress.step, best_step, progress.best_score, time.monotonic() - started)
+
+
+def _groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
+    """The parameters by learning rate: a module may name others than the run's in `rates`."""
+    own: Mapping[str, float] = getattr(module, "rates", {})
+    by_rate: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            rate_of = next((r for start, r in own.items() if name.startswith(start)), lr)
+            by_rate.setdefault(rate_of, []).append(parameter)
+    if not by_rate:
+        raise ConfigError("Nothing would be trained: the module has no parameters.")
+    return [{"params": some, "lr": peak, "peak": peak} for peak, some in by_rate.items()]
 
 
 def _step(

@@ -1,6 +1,6 @@
 """What is minimised: the cross-entropy of a task's answers under the frozen model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -8,12 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from promptgraft.errors import ConfigError
-from promptgraft.models import IGNORED, Batch, Encoded, FrozenModel, OnePrompt, PromptTensors
+from promptgraft.models import IGNORED, Emitter, Encoded, FrozenModel, OnePrompt
 from promptgraft.models.template import parse
 from promptgraft.tasks import Row, Task
-
-Emitter = Callable[[Batch], PromptTensors]
-"""A prompt module, or anything else that says which prompt a batch gets."""
 
 
 def answers_end(task: Task) -> bool:
@@ -63,8 +60,8 @@ class Objective:
         """Cross-entropy in nats, summed over the labels; scalar."""
         batch = self.model.collate(encoded)
         if self.choices is None:
-            return self.model.loss(batch, module(batch), "sum")
-        logits, labels = self.model.labelled_logits(batch, module(batch))
+            return self.model.loss(batch, module, "sum")
+        logits, labels = self.model.labelled_logits(batch, module)
         is_choice = labels[:, None] == self.choices  # not so for the <s> that BART begins with
         asked = is_choice.any(1)
         logits, labels = logits[asked][:, self.choices], is_choice[asked].int().argmax(1)
