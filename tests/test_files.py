@@ -14,7 +14,16 @@ from pathlib import Path
 import pytest
 
 from promptgraft.errors import PromptgraftError
-from promptgraft.files import heal, remove_folder, sweep, whole_file, whole_files, whole_folder
+from promptgraft.files import (
+    heal,
+    move_folder,
+    remove_folder,
+    sweep,
+    whole_file,
+    whole_files,
+    whole_folder,
+    whole_folders,
+)
 
 OLD = {"a.txt": "old a", "b.txt": "old b"}
 NEW = {"a.txt": "new a", "c.txt": "new c"}
@@ -402,3 +411,41 @@ def test_writers_at_once_do_not_fail_and_one_of_them_wins(tmp_path, whole):
     assert names(tmp_path) == ["x"]
     assert sorted(read(path)) == ["a", "b"]
     assert len(set(read(path).values())) == 1
+
+
+# Several folders at once, and other places
+
+
+def test_many_new_folders_appear_together_at_the_end(tmp_path):
+    paths = [tmp_path / "a" / "x", tmp_path / "b" / "y"]
+    with whole_folders(paths) as new:
+        for temporary in new:
+            write(temporary, NEW)
+        assert not any(path.exists() for path in paths)
+    assert [read(path) for path in paths] == [NEW, NEW]
+    with pytest.raises(ValueError, match="no"), whole_folders([tmp_path / "z"]):
+        raise ValueError("no")
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_a_folder_that_is_there_is_not_replaced_unasked(tmp_path):
+    write(tmp_path / "x", OLD)
+    for writer in (
+        lambda: whole_folder(tmp_path / "x", replace=False),
+        lambda: whole_folders([tmp_path / "x"]),
+    ):
+        with pytest.raises(PromptgraftError, match="File exists"), writer():
+            pass
+        assert read(tmp_path / "x") == OLD
+    assert names(tmp_path) == ["x"]
+
+
+def test_move_folder(tmp_path):
+    write(tmp_path / "x", OLD)
+    move_folder(tmp_path / "x", tmp_path / "deep" / "y")
+    assert read(tmp_path / "deep" / "y") == OLD
+    write(tmp_path / "x", NEW)
+    with pytest.raises(PromptgraftError, match="File exists"):
+        move_folder(tmp_path / "x", tmp_path / "deep" / "y")
+    assert read(tmp_path / "x") == NEW
+    assert read(tmp_path / "deep" / "y") == OLD

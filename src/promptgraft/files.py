@@ -15,8 +15,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from promptgraft.errors import PromptgraftError
@@ -56,32 +56,59 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, replace: bool = True) -> Iterator[Path]:
     """Yield a temporary folder; when the block ends well, it takes the place of `path`.
 
     A folder that was there is moved aside and then deleted with all it held. If the process is
     killed between these two renames, `heal(path)` brings the old folder back: call it before
-    reading. Errors as in `whole_file`.
+    reading. Errors as in `whole_file`; without `replace` also if there is such a folder by then.
     """
     path = path.resolve()
     with _clear_errors(path), _temporary(path, folder=True) as temporary:
-        if path.exists() and not path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         yield temporary
         _flush_tree(temporary)
-        with _locked(path.parent):
-            if path.exists():
-                aside = temporary.with_name(temporary.name.replace(".new-", ".old-"))
-                path.rename(aside)
-                try:
-                    temporary.rename(path)
-                except BaseException:
-                    aside.rename(path)
-                    raise
-                aside.rename(temporary)  # no longer worth bringing back
-            else:
-                temporary.rename(path)
+        _take_place(temporary, path, replace)
         _flush(path.parent)
+
+
+@contextmanager
+def whole_folders(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Like `whole_folder` for many new folders at once, flushed to the disk together.
+
+    Each is there whole or not at all; an error in the block leaves none of them. A folder that is
+    there by the end is not replaced but an error, and those before it stay.
+    """
+    paths = [path.resolve() for path in paths]
+    with ExitStack() as stack:
+        temporaries = []
+        for path in paths:
+            stack.enter_context(_clear_errors(path))
+            temporaries.append(stack.enter_context(_temporary(path, folder=True)))
+        yield temporaries
+        os.sync()  # one call for thousands of files, each of which would wait for the disk
+        for temporary, path in zip(temporaries, paths, strict=True):
+            with _clear_errors(path):
+                _take_place(temporary, path, replace=False)
+        os.sync()
+
+
+def _take_place(temporary: Path, path: Path, replace: bool) -> None:
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    with _locked(path.parent):
+        if not path.exists():
+            temporary.rename(path)
+            return
+        if not replace:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        aside = temporary.with_name(temporary.name.replace(".new-", ".old-"))
+        path.rename(aside)
+        try:
+            temporary.rename(path)
+        except BaseException:
+            aside.rename(path)
+            raise
+        aside.rename(temporary)  # no longer worth bringing back
 
 
 @contextmanager
@@ -109,6 +136,21 @@ def remove_folder(path: Path) -> None:
     sweep(path.parent)  # else an older copy that lies aside would be brought back
     with _clear_errors(path), _temporary(path, folder=True) as temporary:
         path.rename(temporary)
+        _flush(path.parent)
+
+
+def move_folder(path: Path, target: Path) -> None:
+    """Give a folder another name or place on the same disk, in one step. Errors as above, also if
+    there is something at the target."""
+    path, target = path.resolve(), target.resolve()
+    sweep(path.parent)
+    with _clear_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(target.parent):
+            if target.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+            path.rename(target)
+        _flush(target.parent)
         _flush(path.parent)
 
 

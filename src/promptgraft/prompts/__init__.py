@@ -8,22 +8,39 @@ Letters for shapes, here and in every other folder:
 """
 
 from promptgraft.prompts.card import ModelReference, Parent, PromptCard, now
-from promptgraft.prompts.storage import ModuleState, load, load_card, load_module_state, save
+from promptgraft.prompts.precision import Precision, RoundingError, rounded, rounding_error
+from promptgraft.prompts.storage import (
+    ModuleState,
+    encode,
+    load,
+    load_card,
+    load_content_hash,
+    load_module_state,
+    save,
+    write,
+)
 from promptgraft.prompts.values import Prefix, Prompt, SoftPrompt, concat, mix
 
 __all__ = [
     "ModelReference",
     "ModuleState",
     "Parent",
+    "Precision",
     "Prefix",
     "Prompt",
     "PromptCard",
+    "RoundingError",
     "SoftPrompt",
     "concat",
+    "encode",
     "load",
     "load_card",
+    "load_content_hash",
     "load_module_state",
     "mix",
     "now",
+    "rounded",
+    "rounding_error",
     "save",
+    "write",
 ]

@@ -60,6 +60,8 @@ class PromptCard(_Record):
     data_hash: str | None = None
     metrics: dict[str, float] = {}
     """Keys such as "validation.accuracy"."""
+    curve: tuple[float, ...] = Field(default=(), exclude_if=lambda curve: not curve)
+    """Training loss over the run, thinned out: at most 60 values."""
     parents: tuple[Parent, ...] = ()
 
     library_version: str | None = None

@@ -1,6 +1,7 @@
 """Prompts on disk: a folder with tensors (safetensors), a card (JSON) and a page to read.
 
-    prompt.safetensors   the tensors, float32; its metadata hold the SHA-256 of the card
+    prompt.safetensors   the tensors, float32 or rounded (precision.py); its metadata hold the
+                         SHA-256 of the card
     prompt.json          the card, and under "files" the SHA-256 of every other file below
     README.md            the card for people; never read back
     module.safetensors   optional: weights of the module that emitted the prompt, to train on
@@ -16,14 +17,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import safetensors.torch
-import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
 from promptgraft import files
 from promptgraft.errors import BadFileError, PromptgraftError
+from promptgraft.prompts import precision as rounding
 from promptgraft.prompts.card import SCHEMA_VERSION, PromptCard
+from promptgraft.prompts.precision import Precision
 from promptgraft.prompts.readme import readme
 from promptgraft.prompts.values import Prefix, Prompt, SoftPrompt
 
@@ -43,25 +45,30 @@ class ModuleState(NamedTuple):
     tensors: dict[str, Tensor]
 
 
-def save(prompt: Prompt, folder: Path | str, module: ModuleState | None = None) -> None:
+def save(
+    prompt: Prompt,
+    folder: Path | str,
+    module: ModuleState | None = None,
+    precision: Precision = "float32",
+) -> None:
     """Write a prompt, with its module or without, so that it is there whole or not at all.
 
     A prompt that was in the folder is replaced, other files in it are left alone, a README.md of
     another subject too. The same prompt gives the same bytes.
     """
     folder = Path(folder)
-    contents = _encode(prompt, module)
+    contents = encode(prompt, module, precision)
     if folder.is_dir():
         files.heal(folder)
         if not (folder / CARD).exists() and (folder / README).exists():
             del contents[README]
         with files.whole_files(folder) as new:
-            _write(contents, new)
+            write(contents, new)
         for name in {MODULE, MODULE_TENSORS} - contents.keys():  # of the prompt that was there
             (folder / name).unlink(missing_ok=True)
     else:
         with files.whole_folder(folder) as new:
-            _write(contents, new)
+            write(contents, new)
 
 
 def load(folder: Path | str) -> Prompt:
@@ -79,10 +86,19 @@ def load_module_state(folder: Path | str) -> ModuleState | None:
     return _read_steadily(Path(folder), _load_module_state)
 
 
-def _encode(prompt: Prompt, module: ModuleState | None) -> dict[str, bytes]:
+def load_content_hash(folder: Path | str) -> str:
+    """The content hash that was written with a prompt, without reading the tensors."""
+    return _read_steadily(Path(folder), _load_content_hash)
+
+
+def encode(
+    prompt: Prompt, module: ModuleState | None = None, precision: Precision = "float32"
+) -> dict[str, bytes]:
+    """The files of a prompt's folder, by name. The same prompt gives the same bytes."""
     card = _plain(prompt.card)
-    tensors = {n: t.to("cpu", torch.float32).contiguous() for n, t in prompt.tensors().items()}
-    marks = {"card_hash": _card_hash(card), "content_hash": prompt.content_hash}
+    tensors = rounding.pack(prompt.tensors(), precision)
+    stored = prompt if precision == "float32" else rounding.rounded(prompt, precision)
+    marks = {"card_hash": _card_hash(card), "content_hash": stored.content_hash}
     # In one string: safetensors writes several in any order, and equal prompts are equal bytes.
     metadata = {"promptgraft": json.dumps(marks, sort_keys=True)}
     contents = {TENSORS: safetensors.torch.save(tensors, metadata)}
@@ -99,7 +115,8 @@ def _encode(prompt: Prompt, module: ModuleState | None) -> dict[str, bytes]:
     return contents
 
 
-def _write(contents: Mapping[str, bytes], folder: Path) -> None:
+def write(contents: Mapping[str, bytes], folder: Path) -> None:
+    """Put files into a folder."""
     for name, data in contents.items():
         (folder / name).write_bytes(data)
 
@@ -109,12 +126,13 @@ def _load(folder: Path) -> Prompt:
     data = _checked(folder, TENSORS, hashes)
     file = folder / TENSORS
     tensors = _tensors(data, file)
-    if _card_mark(data) != _card_hash(_plain(card)):
+    if _marks(data).get("card_hash") != _card_hash(_plain(card)):
         raise BadFileError(
             f"{folder / CARD}: changed after {TENSORS} was written. {_AGAIN} "
             "To edit a card, load the prompt and save prompt.with_card(...)."
         )
     try:
+        tensors = rounding.unpack(tensors)
         if card.kind == "prefix":
             return Prefix(tensors, card)
         if set(tensors) != {"input"}:
@@ -218,13 +236,29 @@ def _tensors(data: bytes, file: Path) -> dict[str, Tensor]:
         raise BadFileError(f"{file}: not a safetensors file ({error}). {_AGAIN}") from error
 
 
-def _card_mark(data: bytes) -> object:
-    """The hash of the card that `_encode` wrote beside the tensors; None if there is none."""
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+def _load_content_hash(folder: Path) -> str:
+    file = folder / TENSORS
     try:
-        return json.loads(header["__metadata__"]["promptgraft"])["card_hash"]
+        with file.open("rb") as opened:
+            size = opened.read(8)
+            found = _marks(size + opened.read(int.from_bytes(size, "little"))).get("content_hash")
+    except (FileNotFoundError, NotADirectoryError):
+        raise _missing(file) from None
+    except (OverflowError, MemoryError, ValueError):
+        found = None
+    if not isinstance(found, str):
+        raise BadFileError(f"{file}: damaged, or not written by promptgraft. {_AGAIN}")
+    return found
+
+
+def _marks(data: bytes) -> dict[str, Any]:
+    """The hashes that `encode` wrote beside the tensors, by name; none if there are none."""
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        marks = json.loads(header["__metadata__"]["promptgraft"])
     except (KeyError, TypeError, ValueError):
-        return None
+        return {}
+    return marks if isinstance(marks, dict) else {}
 
 
 def _bytes(file: Path) -> bytes:
