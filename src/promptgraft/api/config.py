@@ -1,12 +1,15 @@
 """Everything that `tune` may be told."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from promptgraft.errors import did_you_mean
 from promptgraft.training import TrainingConfig
+from promptgraft.transfer.across_tasks import METHODS, settings_of
 
+PLAIN = ("soft-prompt", "prefix")  # methods that start from no other prompts
 RATES = {  # learning rates that did best on validation data, by method and module
     ("soft-prompt", "direct"): 0.03,
     ("prefix", "direct"): 0.01,
@@ -23,13 +26,19 @@ class TuneConfig(TrainingConfig):
     """A built-in task, a file, a folder, a YAML file, or hub:NAME."""
     data: dict[str, Any] = Field(default_factory=dict)
     """Settings of the task, as `tasks.load` takes them: text, label, verbalizer, metrics, ..."""
-    method: Literal["soft-prompt", "prefix"] = "soft-prompt"
+    method: str = "soft-prompt"
+    """soft-prompt or prefix; or, from a pool of source prompts, a method of
+    transfer.across_tasks: crosspt, spot, ..."""
+    pool: list[str] = Field(default_factory=list)
+    """Source prompts: names in the library, patterns such as glue/*, or folders."""
+    transfer: dict[str, Any] = Field(default_factory=dict)
+    """Settings of a method of transfer.across_tasks, as its class names them."""
     module: str = "direct"
     """direct, mlp, linear or lstm."""
     hidden: int = Field(default=512, gt=0)
     """Width of the mlp or lstm."""
     length: int = Field(default=20, gt=0)
-    """Virtual tokens, P."""
+    """Virtual tokens, P; with a pool, by default as many as its prompts have."""
     init: str = "vocabulary"
     """own, random, vocabulary, text, labels or prompt."""
     init_text: str | None = None
@@ -56,9 +65,26 @@ class TuneConfig(TrainingConfig):
     keep_module: bool = False
     """Save the module with the prompt, to go on training."""
 
+    @field_validator("method")
+    @classmethod
+    def _known(cls, method: str) -> str:
+        known = [*PLAIN, *METHODS.names()]
+        if method not in known:
+            raise ValueError(f"expected one of {', '.join(known)}.{did_you_mean(method, known)}")
+        return method
+
+    @field_validator("pool", mode="before")
+    @classmethod
+    def _listed(cls, pool: object) -> object:
+        return [name for name in pool.split(",") if name] if isinstance(pool, str) else pool
+
     def training(self) -> TrainingConfig:
         """The part that the loop needs, with the learning rate decided."""
-        rate = self.lr or RATES.get((self.method, self.module), NETWORK_RATE)
+        rate = self.lr
+        if rate is None and self.method in PLAIN:
+            rate = RATES.get((self.method, self.module), NETWORK_RATE)
+        elif rate is None:
+            rate = settings_of(self.method, self.transfer).rate
         own = {name: getattr(self, name) for name in TrainingConfig.model_fields}
         return TrainingConfig(**own | {"lr": rate})
 

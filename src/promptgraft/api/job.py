@@ -2,24 +2,30 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from promptgraft import modules, prompts, tasks
-from promptgraft.api.config import TuneConfig
+from promptgraft.api.borrowing import probe, sources
+from promptgraft.api.config import PLAIN, TuneConfig
 from promptgraft.api.names import load_module, resolve
 from promptgraft.errors import ConfigError
 from promptgraft.library import Library
 from promptgraft.models import Encoded, FrozenModel
-from promptgraft.modules import INITIALISERS, Initialiser, PromptModule
-from promptgraft.prompts import Parent
+from promptgraft.modules import INITIALISERS, Initialiser, Kind, Layout, PromptModule, Start
+from promptgraft.prompts import Parent, Prompt
 from promptgraft.tasks import Task
 from promptgraft.training import Objective, encode, evaluate, mean_loss
+from promptgraft.transfer import across_tasks
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run, ready to start."""
+    """A run, ready to start.
+
+    settled  settings that depended on what was found: the names in the pool, the length
+    """
 
     model: FrozenModel
     task: Task
@@ -29,12 +35,20 @@ class Job:
     objective: Objective
     validate: Callable[[], float] | None
     parents: tuple[Parent, ...]
+    settled: dict[str, Any]
 
 
 def prepare(
-    config: TuneConfig, model: FrozenModel | None, task: Task | None, library: Library | None
+    config: TuneConfig,
+    model: FrozenModel | None,
+    task: Task | None,
+    library: Library | None,
+    dry: bool = False,
 ) -> Job:
-    """Load, render and initialise; raises everything that can be wrong with the settings."""
+    """Load, render and initialise; raises everything that can be wrong with the settings.
+
+    dry  tune nothing, not even what a method would tune to find its start
+    """
     task = task or tasks.load(config.task, **config.data)
     if config.few_shot is not None:
         task = task.few_shot(config.few_shot, config.seed)
@@ -42,21 +56,57 @@ def prepare(
         config.model, config.device, config.dtype, max_length=config.max_length
     )
     template = config.template or task.template(model.family)
-    layout = modules.layout(config.method, config.length, model)
+    pool = sources(config, model, task.name, library)
+    layout = _layout(config, model, pool)
     initialiser, parents = _initialiser(config, task, library)
     generator = torch.Generator().manual_seed(config.seed)
-    start = initialiser(model, layout, generator)
+
+    def draw() -> Start:
+        return initialiser(model, layout, generator)
+
+    blank = layout.shape({n: torch.zeros(layout.length, w) for n, w in layout.widths().items()})
+    encoded = encode(model, task, task.rows("train"), blank, template)
+    objective = Objective(model, task, config.objective, template)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        more = {} if config.module == "direct" else {"hidden": config.hidden}
-        module = modules.build(config.module, layout, start, **more)
-    if config.init == "prompt" and config.init_prompt is not None:
+        if config.method in PLAIN:
+            more = {} if config.module == "direct" else {"hidden": config.hidden}
+            module = modules.build(config.module, layout, draw(), **more)
+        else:
+            given = across_tasks.Given(
+                model,
+                layout,
+                across_tasks.pool_of(pool, layout),
+                draw,
+                (task.name,),
+                encoded,
+                None if dry else probe(config, layout, draw, encoded, objective),
+            )
+            module = across_tasks.build(config.method, given, config.transfer)
+            parents += across_tasks.parents(pool, f"{config.method}-source")
+    if config.init == "prompt" and config.init_prompt is not None and config.method in PLAIN:
         _take_up(module, config, load_module(config.init_prompt, library))
-    emitted = {name: tensor.detach() for name, tensor in module().items()}
-    encoded = encode(model, task, task.rows("train"), emitted, template)
-    objective = Objective(model, task, config.objective, template)
     validate = _validation(config, model, task, module, objective, template)
-    return Job(model, task, template, module, encoded, objective, validate, parents)
+    settled = {"pool": list(pool), "length": layout.length}
+    return Job(model, task, template, module, encoded, objective, validate, parents, settled)
+
+
+def _layout(config: TuneConfig, model: FrozenModel, pool: dict[str, Prompt]) -> Layout:
+    """The form of the prompt: as the method says, or as the pool's prompts have it."""
+    if config.method in PLAIN:
+        if pool:
+            raise ConfigError(
+                f"method={config.method} starts from no pool; choose one of "
+                f"{', '.join(across_tasks.METHODS.names())}, or leave the pool out."
+            )
+        kind: Kind = "prefix" if config.method == "prefix" else "soft-prompt"
+        return modules.layout(kind, config.length, model)
+    if not pool:
+        return modules.layout("soft-prompt", config.length, model)
+    kind, length, sites = across_tasks.kind_of(pool)
+    if "length" in config.model_fields_set:
+        length = config.length
+    return modules.layout(kind, length, model, sites or None)
 
 
 def _initialiser(
@@ -104,13 +154,12 @@ def _validation(
         return None
     rows = task.subset("validation", config.evaluate_rows, config.seed).rows("validation")
     if validated_by(task) == "loss":
-        emitted = {name: tensor.detach() for name, tensor in module().items()}
-        encoded = encode(model, task, rows, emitted, template)
+        encoded = encode(model, task, rows, module, template)
         return lambda: -mean_loss(objective, module, encoded, config.batch_size)
 
     def score() -> float:
         with torch.no_grad():
-            found = evaluate(model, task, rows, module(), template, intervals=False)
+            found = evaluate(model, task, rows, module, template, intervals=False)
         return found.scores[task.metrics[0]]
 
     return score

@@ -28,9 +28,13 @@ def load_module(name: str, library: Library | None = None) -> prompts.ModuleStat
 
 def library_name(card: PromptCard, tag: str | None) -> str:
     """task@model[:tag]; a model that is a local folder goes by the folder's name."""
-    model = card.base.name
+    return name_for(card.task, card.base.name, tag)
+
+
+def name_for(task: str | None, model: str, tag: str | None) -> str:
+    """As `library_name`, before there is a card."""
     model = Path(model).name if Path(model).is_dir() else model
-    return f"{Path(card.task or 'untitled').stem}@{model}" + (f":{tag}" if tag else "")
+    return f"{Path(task or 'untitled').stem}@{model}" + (f":{tag}" if tag else "")
 
 
 def task_for(prompt: Prompt | None, task: str | Task | None, data: Mapping[str, Any]) -> Task:

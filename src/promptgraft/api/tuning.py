@@ -71,6 +71,7 @@ def tune(
         config = read(TuneConfig, None, settings)
     loaded = model if isinstance(model, FrozenModel) else None
     job = prepare(config, loaded, task if isinstance(task, Task) else None, library)
+    config = config.model_copy(update=job.settled)
     folder = config.folder()
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
@@ -108,7 +109,7 @@ def tune(
 
 def plan(config: TuneConfig) -> Plan:
     """What a run would take, without running it: parameters, FLOPs, memory."""
-    job = prepare(config, None, None, None)
+    job = prepare(config, None, None, None, dry=True)
     rows = job.encoded[: config.batch_size]
     cost = job.model.cost(job.model.collate(rows), job.module())
     return Plan(
@@ -169,8 +170,8 @@ def _card(config: TuneConfig, job: Job, metrics: dict[str, float]) -> PromptCard
     }
     chosen = config.model_dump(mode="json", exclude=defaults) | {"lr": config.training().lr}
     return PromptCard(
-        kind=config.method,
-        length=config.length,
+        kind=job.module.layout.kind,
+        length=job.module.layout.length,
         base=job.model.reference,
         task=job.task.name,
         template=job.template,

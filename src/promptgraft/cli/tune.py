@@ -24,6 +24,11 @@ Example:
 $ promptgraft tune sst2 --model mini/bert-s steps=600
 
 \b
+What the library already knows about other tasks (transfer.* are settings of the method):
+  promptgraft tune reviews.csv --method crosspt --pool 'glue/*' few_shot=16 \\
+      transfer.configuration=SILP
+
+\b
 Your own data:
   promptgraft tune examples/reviews.csv --model mini/bert-s \\
       data.text=review data.label=stars 'data.verbalizer={1: bad, 5: good}'
@@ -40,7 +45,19 @@ def command(
     ] = None,
     model: Model = None,
     method: Annotated[
-        str | None, typer.Option(help="soft-prompt or prefix. [default: soft-prompt]")
+        str | None,
+        typer.Option(
+            help="soft-prompt or prefix; or, with --pool, crosspt, ptg, spot, attempt, mpt or "
+            "dept. [default: soft-prompt]"
+        ),
+    ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Source prompts of the library to borrow from: names and patterns such as "
+            "'glue/*', with commas between.",
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings as YAML; the line goes before.")
@@ -67,7 +84,14 @@ def command(
     """
     words = words or []
     tasks = [word for word in words if "=" not in word]
-    options = {"model": model, "method": method, "few_shot": few_shot, "out": out, "tag": tag}
+    options = {
+        "model": model,
+        "method": method,
+        "pool": pool,
+        "few_shot": few_shot,
+        "out": out,
+        "tag": tag,
+    }
     given = {name: value for name, value in options.items() if value is not None}
     if len(tasks) > 1:
         raise typer.BadParameter(f"one task at a time, not {' and '.join(tasks)}.")

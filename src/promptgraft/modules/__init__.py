@@ -3,7 +3,7 @@
 from promptgraft.modules import direct, reparameterised  # they register themselves
 from promptgraft.modules.initialisers import INITIALISERS, Initialiser
 from promptgraft.modules.layout import Kind, Layout, layout
-from promptgraft.modules.module import MODULES, PromptModule, Start, build
+from promptgraft.modules.module import MODULES, PromptModule, Start, build, value_of
 
 __all__ = [
     "INITIALISERS",
@@ -17,4 +17,5 @@ __all__ = [
     "direct",
     "layout",
     "reparameterised",
+    "value_of",
 ]

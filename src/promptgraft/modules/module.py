@@ -1,7 +1,7 @@
 """Prompt modules: what emits prompt tensors while they are tuned."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,20 +28,27 @@ class PromptModule(nn.Module, ABC):
         self.layout = layout
 
     @abstractmethod
-    def forward(self, batch: Batch | None = None) -> PromptTensors:
-        """Prompt tensors: "input" [P, D], or [L, 2, P, H_kv, d_head] by attention site."""
+    def forward(self, batch: Batch | None = None) -> PromptTensors | Sequence[PromptTensors]:
+        """Prompt tensors: "input" [P, D], or [L, 2, P, H_kv, d_head] by attention site.
+
+        For a batch perhaps with a leading B, or one for each of its rows.
+        """
 
     @torch.no_grad()
     def freeze(self, card: PromptCard) -> Prompt:
         """The prompt as a value; what made it (an MLP, say) is dropped."""
-        tensors = self()
-        if self.layout.kind == "soft-prompt":
-            return SoftPrompt(tensors["input"], card)
-        return Prefix(tensors, card)
+        return value_of(self(), card)
 
     def trainable(self) -> int:
         """Number of trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+def value_of(tensors: PromptTensors, card: PromptCard) -> Prompt:
+    """Unbatched prompt tensors as a value."""
+    if card.kind == "soft-prompt":
+        return SoftPrompt(tensors["input"], card)
+    return Prefix(tensors, card)
 
 
 Start = dict[str, Tensor] | None

@@ -1,0 +1,72 @@
+"""What a run starts from besides its own data: the source prompts of a library."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from torch import Tensor
+
+from promptgraft import modules
+from promptgraft.api.config import RATES, TuneConfig
+from promptgraft.api.names import name_for, resolve
+from promptgraft.errors import ConfigError
+from promptgraft.library import Library
+from promptgraft.models import Encoded, FrozenModel
+from promptgraft.modules import Layout, Start
+from promptgraft.prompts import Prompt, load
+from promptgraft.training import Objective, train
+
+
+def sources(
+    config: TuneConfig, model: FrozenModel, task: str, library: Library | None
+) -> dict[str, Prompt]:
+    """The pool's prompts by name, in the order they are named; a pattern's in order of names.
+
+    A pattern stands for prompts of this model alone, and never for the run's own result.
+
+    Raises ConfigError for a pattern that nothing fits, WrongModelError for a prompt that is named
+    and belongs to another model.
+    """
+    store = library or Library()
+    found: dict[str, Prompt] = {}
+    for pattern in config.pool:
+        if not set(pattern) & set("*?["):
+            found[pattern] = resolve(pattern, store)
+            model.check(found[pattern])
+            continue
+        listed = store.list(pattern)
+        own = name_for(task, model.name, config.tag)
+        fitting = [
+            entry
+            for entry in listed
+            if entry.card.base.fingerprint == model.reference.fingerprint and entry.name != own
+        ]
+        if not fitting:
+            others = sorted({entry.card.base.name for entry in listed})
+            why = f"those that fit are for {', '.join(others)}" if others else "nothing fits"
+            raise ConfigError(
+                f"pool: no prompt of {model.name} in {store.path} fits {pattern!r}; {why}. "
+                "See: promptgraft ls"
+            )
+        found |= {entry.name: load(entry.path) for entry in fitting}
+    return found
+
+
+def probe(
+    config: TuneConfig,
+    layout: Layout,
+    draw: Callable[[], Start],
+    encoded: Sequence[Encoded],
+    objective: Objective,
+) -> Callable[[int], Mapping[str, Tensor]]:
+    """A function that tunes a plain prompt of the run's data for so many steps."""
+
+    def tune(steps: int) -> Mapping[str, Tensor]:
+        module = modules.build("direct", layout, draw())
+        rate = RATES[layout.kind, "direct"]
+        settings = config.training().model_copy(update={"steps": steps, "lr": rate})
+        with TemporaryDirectory() as folder:
+            train(module, encoded, objective, settings, Path(folder))
+        return layout.flatten({name: tensor.detach() for name, tensor in module().items()})
+
+    return tune

@@ -1,0 +1,128 @@
+"""What the methods of transfer across tasks have in common; each registers itself by name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from promptgraft.errors import ConfigError
+from promptgraft.models import Encoded, FrozenModel, PromptTensors
+from promptgraft.modules import Layout, PromptModule, Start
+from promptgraft.modules.registry import Registry
+from promptgraft.prompts import ModuleState
+from promptgraft.training import read
+from promptgraft.transfer.across_tasks.pool import Pool
+
+
+class Settings(BaseModel):
+    """Settings of a method; `TuneConfig.transfer` holds them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def rate(self) -> float:
+        """The run's learning rate, if none is given: the one of the method's paper."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a method is built from.
+
+    draw   gives tables [P, width] of another initial prompt at every call
+    tasks  the target tasks, in the order that `Batch.tasks` counts them
+    rows   the training rows
+    probe  tunes a plain prompt for a number of steps; its tables
+    """
+
+    model: FrozenModel
+    layout: Layout
+    pool: Pool
+    draw: Callable[[], Start]
+    tasks: tuple[str, ...] = ("",)
+    rows: Sequence[Encoded] = ()
+    probe: Callable[[int], Mapping[str, Tensor]] | None = None
+
+    def drawn(self, count: int) -> dict[str, Tensor]:
+        """So many initial prompts: tables [count, P, width]."""
+        widths = self.layout.widths()
+        if not count:
+            return {n: torch.zeros(0, self.layout.length, w) for n, w in widths.items()}
+        starts = [self.draw() for _ in range(count)]
+        return {
+            name: torch.stack(
+                [torch.randn(self.layout.length, w) if s is None else s[name] for s in starts]
+            )
+            for name, w in widths.items()
+        }
+
+
+class Transfer(PromptModule):
+    """A prompt module that is built from a pool of source prompts."""
+
+    Settings: ClassVar[type[Settings]]
+    name: ClassVar[str]
+    needs_pool: ClassVar[bool] = True
+
+    def __init__(self, given: Given, settings: Any) -> None:
+        super().__init__(given.layout)
+        self.settings: Settings = settings
+        self.tasks, self.sources = given.tasks, given.pool.names
+
+    def each(self) -> list[PromptTensors]:
+        """The prompt of every target task, unbatched."""
+        return [self()]
+
+    def borrowed(self) -> tuple[list[str], Tensor] | None:
+        """What each target task takes from whom: the columns' names and weights [tasks, columns].
+
+        None where a method has no such weights.
+        """
+        return None
+
+    def state(self) -> ModuleState:
+        """The module as it is stored: what `restore` needs."""
+        return ModuleState(
+            {
+                "method": self.name,
+                "settings": self.settings.model_dump(mode="json"),
+                "sources": list(self.sources),
+                "tasks": list(self.tasks),
+                "kind": self.layout.kind,
+                "length": self.layout.length,
+                "sites": list(self.layout.sites),
+            },
+            dict(self.state_dict()),
+        )
+
+
+METHODS: Registry[type[Transfer]] = Registry("method")
+
+
+def register(name: str) -> Callable[[type[Transfer]], type[Transfer]]:
+    """Class decorator: a method by its name."""
+
+    def keep(method: type[Transfer]) -> type[Transfer]:
+        method.name = name
+        return METHODS.register(name)(method)
+
+    return keep
+
+
+def settings_of(method: str, settings: Mapping[str, Any]) -> Settings:
+    """A method's settings, checked. Raises ConfigError with every problem in them."""
+    checked: Settings = read(METHODS[method].Settings, None, settings)
+    return checked
+
+
+def build(method: str, given: Given, settings: Mapping[str, Any]) -> Transfer:
+    """A method by name, ready to be tuned. Raises ConfigError for what does not fit together."""
+    kind = METHODS[method]
+    if kind.needs_pool and not len(given.pool):
+        raise ConfigError(
+            f"{method} needs source prompts: name some of the library, for instance --pool 'glue/*'"
+        )
+    return kind(given, settings_of(method, settings))

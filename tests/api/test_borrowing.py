@@ -1,0 +1,118 @@
+"""From a library's source prompts to a prompt for a new task, through `tune`."""
+
+import json
+
+import pytest
+import torch
+import yaml
+
+from conftest import tiny
+from pools import some_prompts
+from promptgraft import api
+from promptgraft.errors import ConfigError, StoppedError, WrongModelError
+from promptgraft.library import Library
+from promptgraft.models import FrozenModel
+
+SETTINGS = {"steps": 6, "batch_size": 4, "evaluate_every": 3, "dtype": "float32"}
+VERBALIZER = {"0": "bad", "1": "good"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model, a data set, and a library with three sources for it and one of another model."""
+    model = tiny("bert")
+    model.model.save_pretrained(tmp_path / "bert")
+    model.tokenizer.save_pretrained(tmp_path / "bert")
+    lines = [f"{('the film', 'a story')[n % 2]} number {n},{n % 2}" for n in range(60)]
+    (tmp_path / "reviews.csv").write_text("review,stars\n" + "\n".join(lines))
+    library = Library(tmp_path / "library")
+    loaded = FrozenModel.load(str(tmp_path / "bert"), dtype="float32")
+    for name, prompt in some_prompts(loaded).items():
+        library.add(prompt, f"glue/{name}")
+    (other,) = some_prompts(tiny("t5"), 1).values()
+    library.add(other, "glue/a@other")
+    return tmp_path
+
+
+def tune(folder, method, **settings):
+    data = {"text": "review", "label": "stars", "verbalizer": VERBALIZER}
+    chosen = {
+        "model": str(folder / "bert"),
+        "task": str(folder / "reviews.csv"),
+        "data": data,
+        "out": folder / "run",
+        "method": method,
+        "pool": "glue/*",
+    }
+    return api.tune(library=Library(folder / "library"), **(SETTINGS | chosen | settings))
+
+
+@pytest.mark.parametrize("method", ["spot", "crosspt"])
+def test_a_prompt_from_a_pool_is_a_prompt_like_any_other(folder, method):
+    run = tune(folder, method, transfer={"probe_steps": 2} if method == "spot" else {})
+    library = Library(folder / "library")
+    assert library.get(run.name) == run.prompt
+    card = run.prompt.card
+    assert (card.kind, card.length, card.method) == ("soft-prompt", 3, method)
+    assert [parent.name for parent in card.parents] == [f"glue/{t}@tiny" for t in "abc"]
+    again = api.evaluate(
+        run.name,
+        str(folder / "reviews.csv"),
+        model=FrozenModel.load(str(folder / "bert"), dtype="float32"),
+        library=library,
+        data={"text": "review", "label": "stars", "verbalizer": VERBALIZER},
+    )
+    assert again.scores == run.evaluation.scores
+
+
+def test_the_rates_of_the_method_are_in_force(folder):
+    tune(folder, "crosspt", warmup=0, schedule="constant")
+    lines = [json.loads(x) for x in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert {line["lr"] for line in lines} == {0.02}
+
+
+def test_resuming_takes_the_same_pool_though_the_library_has_grown(folder, monkeypatch):
+    whole = tune(folder, "crosspt", out=folder / "whole").prompt
+    seen = []
+
+    def stop(report):
+        seen.append(report.step)
+        if len(seen) == 3:
+            import os
+            import signal
+
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        tune(folder, "crosspt", report=stop)
+    written = yaml.safe_load((folder / "run" / "config.yaml").read_text())
+    assert written["pool"] == [f"glue/{t}@tiny" for t in "abc"]
+    library = Library(folder / "library")
+    library.add(library.get("glue/a@tiny"), "glue/new@tiny")
+    assert torch.equal(api.resume(folder / "run", library=library).prompt.vectors, whole.vectors)
+
+
+def test_a_pattern_never_takes_the_run_s_own_result(folder):
+    first = tune(folder, "crosspt", pool="*")
+    second = tune(folder, "crosspt", pool="*")
+    assert second.name == first.name
+    assert second.prompt == first.prompt
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"pool": "glue/z*"}, ConfigError, "nothing fits"),
+        ({"pool": "*@other"}, ConfigError, "those that fit are for tiny/t5"),
+        ({"pool": "glue/a@other"}, WrongModelError, "promptgraft transfer"),
+        ({"pool": []}, ConfigError, "name a pool"),
+        ({"length": 5}, ConfigError, "wanted is a soft-prompt of 5"),
+        ({"method": "crospt"}, ConfigError, "Did you mean 'crosspt'"),
+        ({"method": "prefix"}, ConfigError, "starts from no pool"),
+        ({"transfer": {"configuraton": "P"}}, ConfigError, "Did you mean 'configuration'"),
+    ],
+)
+def test_errors_before_anything_runs(folder, settings, error, message):
+    with pytest.raises(error, match=message):
+        tune(folder, **{"method": "crosspt"} | settings)
+    assert not (folder / "run").exists()
