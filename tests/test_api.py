@@ -100,6 +100,42 @@ def test_transfer_goes_to_the_library(folder):
     assert moved.card.parents[0].content_hash == run.prompt.content_hash
 
 
+def test_transfer_chosen_by_labels_says_so(folder):
+    run, library = tune(folder), Library(folder / "library")
+    moved, _ = api.transfer(
+        run.name,
+        str(folder / "albert"),
+        select_on="dev",
+        select_rows=6,
+        task=str(folder / "reviews.csv"),
+        library=library,
+    )
+    facts = moved.card.hyperparameters
+    assert facts["labels_used"] is True
+    assert facts["selected_on"]["rows"] == 6
+    tried = facts["selected_on"]["tried"]
+    best = max(tried, key=lambda one: one["score"])
+    assert best["settings"] == facts["transfer"]
+    with pytest.raises(ConfigError, match="chooses the method itself"):
+        api.transfer(run.prompt, str(folder / "albert"), select_on="dev", method="linear")
+
+
+def test_refine_starts_where_the_transfer_ended(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    run, library = tune(folder), Library(folder / "library")
+    moved, name = api.transfer(run.name, str(folder / "albert"), library=library)
+    both = api.refine(
+        name, 1, task=str(folder / "reviews.csv"), library=library, lr=1e-9, dtype="float32"
+    )
+    assert both.warm.name == "reviews@albert:refined"
+    torch.testing.assert_close(both.warm.prompt.vectors, moved.vectors, rtol=0, atol=1e-6)
+    assert both.warm.prompt.card.parents[0].content_hash == moved.content_hash
+    assert not torch.allclose(both.cold.prompt.vectors, moved.vectors)
+    kept = {entry.name for entry in library.list()}
+    assert kept == {run.name, name, both.warm.name}
+    assert both.picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_start_from_another_prompt(folder):
     first = tune(folder)
     second = tune(

@@ -77,6 +77,25 @@ def draw(lines: Sequence[Line], score: str, text: str = "black") -> Figure:
     return figure
 
 
+def compare(runs: Mapping[str, Sequence[Line]], score: str) -> Figure:
+    """The validation scores of several runs over their steps, in one picture; `score` as above."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    place = figure.subplots()
+    sign, unit = (-1, "nats") if score == "loss" else (1, "per cent")
+    for name, lines in runs.items():
+        scored = [line for line in lines if "validation" in line]
+        values = [sign * line["validation"] for line in scored]
+        place.plot([line["step"] for line in scored], values, marker="o", markersize=3, label=name)
+    place.set_title(f"validation {score}, {unit}", loc="left", fontsize=10)
+    place.set_xlabel("step")
+    place.spines[["top", "right"]].set_visible(False)
+    place.grid(alpha=0.15)
+    place.legend(frameon=False)
+    return figure
+
+
 def running_mean(values: Sequence[float]) -> list[float]:
     """Exponential mean with weight SMOOTHING on the past, unbiased at the start."""
     means, total, weight = [], 0.0, 0.0

@@ -1,19 +1,16 @@
-"""Use prompts: score them, write with them, move them to another model, read them."""
+"""Use prompts: score them, write with them, read them."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from promptgraft import tasks
 from promptgraft.analysis import tokens
-from promptgraft.api.names import library_name, model_for, resolve, task_for
-from promptgraft.errors import PromptgraftError
+from promptgraft.api.names import model_for, resolve, task_for
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel, Rows
 from promptgraft.prompts import Prompt
 from promptgraft.tasks import Task
 from promptgraft.training import Evaluation
 from promptgraft.training import evaluate as evaluate_rows
-from promptgraft.transfer import across_models
 
 
 def evaluate(
@@ -57,38 +54,6 @@ def generate(
     """Texts that a prompt makes its model write; `settings` as for `FrozenModel.generate`."""
     value = resolve(prompt, library) if isinstance(prompt, str) else prompt
     return model_for(value, model).generate(sources, value, **settings)
-
-
-def transfer(
-    prompt: str | Prompt,
-    to: str | FrozenModel,
-    *,
-    source: str | FrozenModel | None = None,
-    template: str | None = None,
-    tag: str | None = None,
-    library: Library | None = None,
-) -> tuple[Prompt, str]:
-    """Move a soft prompt to another model without training; keep it in the library.
-
-    source    default: the model that the prompt's card names
-    template  default: the source's, or between families the task's own for the target's family
-
-    Returns the new prompt and its name. Raises what `transfer.across_models.transfer` raises.
-    """
-    store = library or Library()
-    value = resolve(prompt, store) if isinstance(prompt, str) else prompt
-    origin = model_for(value, source)
-    target = to if isinstance(to, FrozenModel) else FrozenModel.load(to)
-    if template is None and origin.family != target.family and value.card.task is not None:
-        try:
-            template = tasks.load(value.card.task).template(target.family)
-        except PromptgraftError:
-            template = None  # the task is not at hand; the target's plain template serves
-    moved = across_models.transfer(value, origin, target, template)
-    if data := value.card.hyperparameters.get("data"):  # it is asked of the same columns and words
-        settings = {**moved.card.hyperparameters, "data": data}
-        moved = moved.with_card(moved.card.model_copy(update={"hyperparameters": settings}))
-    return moved, store.add(moved, library_name(moved.card, tag), replace=True)
 
 
 def nearest_tokens(

@@ -104,7 +104,7 @@ def _tune_and_move(demo: Demo, folder: Path, library: Library) -> Graft:
     small, large = FrozenModel.load(demo.small), FrozenModel.load(demo.large)
     task = _task(demo.tuning, demo.test_rows)
     run = _tune(demo.tuning, task, small, folder, library)
-    moved, name = api.transfer(run.prompt, large, source=small, tag="demo", library=library)
+    moved, name = api.transfer(run.prompt, large, sources=small, tag="demo", library=library)
     assert run.evaluation is not None
     with terminal.waiting(f"scoring on {small.name} and {large.name}"):
         scores = [

@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from promptgraft.cli import terminal
-from promptgraft.cli.options import Json, LibraryPath, PromptName
+from promptgraft.cli.options import Json, LibraryPath
+
+if TYPE_CHECKING:
+    from promptgraft.prompts import SoftPrompt
 
 EPILOG = """\b
+Methods: relative (the default), linear, procrustes, projector, discretize, direct, manual, random.
+Recipes: paper, paper-code. KEY=VALUE are the method's settings: top_k=512, solver=adam, anchors=1000; data.* the task's.
+
+\b
 Example:
 $ promptgraft transfer sst2@mini/bert-s --to mini/bert-m
 $ promptgraft eval sst2@mini/bert-m
-"""
+
+\b
+Two sources, and the choice of settings by 200 labelled rows:
+  promptgraft transfer sst2@mini/bert-s sst2@mini/roberta-s --to mini/bert-m
+  promptgraft transfer sst2@mini/bert-s --to mini/bert-m --select-on dev
+"""  # noqa: E501
 
 
 def command(
-    prompt: PromptName,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROMPT... [KEY=VALUE]...",
+            help="Names in the library, or folders: several of one task; then any setting.",
+        ),
+    ],
     to: Annotated[
         str, typer.Option(metavar="MODEL", help="A mini, a local folder or a model of the hub.")
     ],
+    method: Annotated[str | None, typer.Option(help="How. [default: relative]")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Settings that go together.")] = None,
+    select_on: Annotated[
+        str | None,
+        typer.Option(metavar="SPLIT", help="Choose the method by labelled rows, such as dev."),
+    ] = None,
+    refine: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Then tune it for N steps, beside a random start."),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", "-t", help="To select or refine on. [default: the prompt's]"),
+    ] = None,
+    repair_lengths: Annotated[
+        bool, typer.Option("--repair-lengths", help="Repeat or cut prompts to the first's length.")
+    ] = False,
     tag: Annotated[str | None, typer.Option(help="Keep it as TASK@MODEL:TAG.")] = None,
     library: LibraryPath = None,
     as_json: Json = False,
@@ -29,16 +64,62 @@ def command(
 
     Without training; the moved prompt is kept in the library.
     """
-    from promptgraft import api, tasks
+    names = [word for word in words if "=" not in word]
+    if not names:
+        raise typer.BadParameter("name a prompt, such as sst2@mini/bert-s.")
+
+    from promptgraft import api
     from promptgraft.library import Library
+    from promptgraft.training import parse_settings
 
     store = Library(library)
-    with terminal.waiting(f"moving {prompt} to {to}"):
-        moved, name = api.transfer(prompt, to, tag=tag, library=store)
+    settings = parse_settings([word for word in words if "=" in word])
+    data = settings.pop("data", None)
+    with terminal.waiting(f"moving {' and '.join(names)} to {to}"):
+        moved, name = api.transfer(
+            names,
+            to,
+            method=method,
+            recipe=recipe,
+            settings=settings,
+            repair_lengths=repair_lengths,
+            select_on=select_on,
+            task=task,
+            data=data,
+            tag=tag,
+            library=store,
+        )
+    found: dict[str, Any] = {"name": name, "card": moved.card.model_dump(mode="json")}
+    if not as_json:
+        _print(moved, name)
+    if refine is not None:
+        with terminal.progress(f"{name}, further") as report:
+            both = api.refine(name, refine, task=task, data=data, library=store, report=report)
+        runs = {"transferred": both.warm, "random": both.cold}
+        found["refined"] = {start: run.summary for start, run in runs.items()}
+        if not as_json:
+            for start, run in runs.items():
+                scores = f"  {terminal.scores(run.evaluation)}" if run.evaluation else ""
+                print(f"From {start:<12}{scores}")
+            print(f"Prompt  {both.warm.name}, curves in {both.picture}")
     if as_json:
-        terminal.print_json({"name": name, "card": moved.card.model_dump(mode="json")})
-        return
-    facts = moved.card.hyperparameters
-    print(f"{name}: {len(moved)} virtual tokens, by {facts['anchors']} anchor words")
-    at_hand = moved.card.task is not None and tasks.known(moved.card.task)
+        terminal.print_json(found)
+
+
+def _print(moved: SoftPrompt, name: str) -> None:
+    from promptgraft import tasks
+
+    facts: Any = moved.card.hyperparameters
+    trust = facts["trust"]
+    print(f"{name}: {len(moved)} virtual tokens by {moved.card.method}")
+    print(f"Matching loss {trust['matching_loss']:.3f} over {trust['anchors']:,} anchors, "
+          f"{trust['coverage']:.0%} of the target's tokens")  # fmt: skip
+    if trust["spread"] is not None:
+        print(f"The sources alone differ by {trust['spread']:.3f} (1 - cosine)")
+    if facts["labels_used"]:
+        chosen = facts["selected_on"]
+        print(f"Chosen among {len(chosen['tried'])} settings by {chosen['rows']} labelled rows, so "
+              "not zero-shot")  # fmt: skip
+    task = moved.card.task
+    at_hand = task is not None and tasks.known(task)
     print(f"Next: promptgraft eval {name}{'' if at_hand else ' --task FILE'}")

@@ -1,75 +1,81 @@
-"""Anchors: words that two models both know as one token, and so can be compared by."""
+"""Anchors: words that several models know as one token, and so can be compared by."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from pathlib import Path
+from typing import Literal
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from torch import Generator
 
-from promptgraft.errors import PromptgraftError
+from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.models import FrozenModel
+from promptgraft.transfer.across_models.words import Vocabulary, vocabulary
 
 
-@dataclass(frozen=True)
-class Anchors:
-    """K words and their rows in the embedding tables of the models involved.
-
-    words    K words, a leading blank where the token begins a word
-    columns  for each model [K, D], its embeddings of the words, float32
-    """
-
-    words: tuple[str, ...]
-    columns: tuple[Tensor, ...]
-
-
-def shared_anchors(models: Sequence[FrozenModel]) -> Anchors:
-    """All words that are one token for every model (the paper's choice).
+def shared_anchors(models: Sequence[FrozenModel]) -> list[str]:
+    """All words that are one token for every model (the paper's choice), frequent ones first.
 
     Raises PromptgraftError if there are none.
     """
-    vocabularies = [words(model.tokenizer) for model in models]
-    common = set(vocabularies[0]).intersection(*vocabularies[1:])
-    if not common:
+    known = [vocabulary(model.tokenizer) for model in models]
+    shared = shared_words(known)
+    if not shared:
         names = ", ".join(model.name for model in models)
         raise PromptgraftError(
             f"The vocabularies of {names} have no token in common; nothing can anchor a transfer."
         )
-    chosen = sorted(common, key=lambda word: (vocabularies[-1][word], word))
-    columns = tuple(
-        model.embed(torch.tensor([vocabulary[word] for word in chosen])).cpu()
-        for model, vocabulary in zip(models, vocabularies, strict=True)
-    )
-    return Anchors(tuple(chosen), columns)
+    return shared
 
 
-@lru_cache(maxsize=16)
-def words(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
-    """Every token that stands for text, as that text, with its id.
+def shared_words(vocabularies: Sequence[Vocabulary]) -> list[str]:
+    """The words that are one token in each vocabulary, frequent ones first.
 
-    A token that begins a word is written with a leading blank, one that continues a word without,
-    whatever mark the tokenizer itself uses. An upper- and a lower-case token are different words.
+    Vocabularies are sorted by frequency, more or less (WordPiece and unigram by count, BPE by
+    merge), so a word counts as frequent if it stands early in all of them.
     """
-    special = set(tokenizer.all_special_tokens)
-    vocabulary = tokenizer.get_vocab()
-    continues = any(token.startswith("##") for token in vocabulary)
-    decoded: dict[str, int] = {}
-    for token, number in sorted(vocabulary.items(), key=lambda item: item[1]):
-        if token in special or (token.startswith("[unused") and token.endswith("]")):
-            continue
-        if continues:  # WordPiece
-            text = token[2:] if token.startswith("##") else f" {token}"
-        else:
-            text = _plain(tokenizer, token)
-        if text.strip() and "\ufffd" not in text:
-            decoded.setdefault(text, number)
-    return decoded
+    words = dict.fromkeys(word for known in vocabularies for word in known.ids)
+    place: dict[str, float] = {}
+    for word in words:
+        tokens = [known.find(word) for known in vocabularies]
+        found = [token for token in tokens if token is not None]
+        if len(found) == len(tokens):
+            place[word] = max(
+                token / len(known.ids) for token, known in zip(found, vocabularies, strict=True)
+            )
+    return sorted(place, key=lambda word: (place[word], word))
 
 
-def _plain(tokenizer: PreTrainedTokenizerBase, token: str) -> str:
-    """A byte-level or SentencePiece token as text."""
-    if token.startswith("▁"):
-        return " " + token[1:]
-    text: str = tokenizer.convert_tokens_to_string([token])
-    return " " + text if token.startswith("Ġ") and not text.startswith(" ") else text
+def choose(
+    shared: list[str],
+    wanted: int | Sequence[str] | Path | None,
+    by: Literal["frequent", "random"] = "frequent",
+    seed: int = 0,
+) -> list[str]:
+    """Some of the shared words.
+
+    wanted  None: all; a number of them; or a list of words or a file with one word a line, of
+            which the shared ones are taken (a word without leading blank means the whole word)
+    by      with a number: the most frequent ones, or random ones by `seed`
+
+    Raises ConfigError if the file cannot be read, if there are fewer words than wanted, or if no
+    word of the list is shared.
+    """
+    if wanted is None:
+        return shared
+    if isinstance(wanted, int):
+        if wanted > len(shared):
+            raise ConfigError(f"anchors: {wanted} wanted, the models share {len(shared)} words.")
+        if by == "frequent":
+            return shared[:wanted]
+        order = torch.randperm(len(shared), generator=Generator().manual_seed(seed))
+        return [shared[i] for i in order[:wanted].tolist()]
+    if isinstance(wanted, Path):
+        try:
+            wanted = wanted.read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"anchors: cannot read the words in {wanted}: {error}") from None
+    listed = {word if word.startswith(" ") else f" {word.strip()}" for word in wanted}
+    found = [word for word in shared if word in listed]
+    if not found:
+        raise ConfigError(f"anchors: none of the {len(listed)} words is one token for all models.")
+    return found

@@ -1,10 +1,15 @@
 """Zero-Shot Continuous Prompt Transfer (Wu, Wu, Mou 2024): encode relatively, search, normalise."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-RIDGE = 1e-4  # added to the Gram matrix's diagonal, relative to the diagonal's mean
+from promptgraft.transfer.across_models import exact, search
+from promptgraft.transfer.across_models.method import METHODS, Method, Sent, Space
 
 
 def relative_representation(prompt: Tensor, anchors: Tensor) -> Tensor:
@@ -17,26 +22,7 @@ def relative_representation(prompt: Tensor, anchors: Tensor) -> Tensor:
     return normalize(prompt, dim=-1) @ normalize(anchors, dim=-1).T
 
 
-def search(relative: Tensor, anchors: Tensor, ridge: float = RIDGE) -> Tensor:
-    """The vectors whose relative representation is closest to the given one (Eq. 5).
-
-    The paper searches by gradient. With Â the normalised anchors as columns, the relative
-    representation of v is proportional to Âᵀv, so that the cosine with r is largest for
-    v ∝ (ÂÂᵀ)⁻¹ Â r: a least-squares problem. A ridge keeps it well posed when anchors are nearly
-    dependent; with fewer anchors than dimensions it gives the solution of least norm.
-
-    relative  [P, K]
-    anchors   [K, D]  of the target model
-    returns   [P, D]  directions of length one
-    """
-    unit = normalize(anchors.double(), dim=-1)  # Âᵀ
-    gram = unit.T @ unit
-    gram += ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
-    solved = torch.linalg.solve(gram, unit.T @ relative.double().T).T
-    return normalize(solved, dim=-1).to(relative.dtype)
-
-
-def several(relatives: list[Tensor]) -> Tensor:
+def several(relatives: Sequence[Tensor]) -> Tensor:
     """The representation whose search serves several sources at once (Eq. 7).
 
     relatives  S representations [P, K] of prompts for one task; returns [P, K]
@@ -44,12 +30,79 @@ def several(relatives: list[Tensor]) -> Tensor:
     return torch.stack([normalize(relative, dim=-1) for relative in relatives]).sum(0)
 
 
-def matching_loss(prompt: Tensor, anchors: Tensor, relative: Tensor) -> float:
-    """1 - cosine between the representations of a prompt and the one sought, mean over tokens."""
-    found = relative_representation(prompt, anchors)
-    return 1 - torch.cosine_similarity(found, relative, dim=-1).mean().item()
+def largest(relative: Tensor, count: int, by: Literal["signed", "absolute"]) -> Tensor:
+    """Which `count` anchors of each row count: [P, K], bool (the paper's appendix A.1).
+
+    by  "signed": those of the highest cosines; "absolute": of the highest magnitudes
+    """
+    size = relative.abs() if by == "absolute" else relative
+    kept = size.topk(min(count, size.shape[1]), dim=-1).indices
+    return torch.zeros_like(relative, dtype=torch.bool).scatter(1, kept, True)
 
 
-def to_scale(prompt: Tensor, table_mean: float, table_std: float) -> Tensor:
-    """Give the prompt's numbers the mean and deviation of the target's embedding table (Eq. 6)."""
-    return (prompt - prompt.mean()) / prompt.std() * table_std + table_mean
+def matching_loss(found: Tensor, relative: Tensor, mask: Tensor | None = None) -> Tensor:
+    """1 - cosine between the representation found and the one sought, mean over the rows (Eq. 5).
+
+    found, relative  [P, K]
+    mask             [P, K]  the anchors that count on both sides; None: all
+    """
+    if mask is not None:
+        found, relative = found * mask, relative * mask
+    return 1 - torch.cosine_similarity(found, relative, dim=-1).mean()
+
+
+def to_scale(prompt: Tensor, table: Tensor) -> Tensor:
+    """Give a prompt's numbers the mean and deviation of a model's embedding table (Eq. 6)."""
+    return (prompt - prompt.mean()) / prompt.std() * table.std() + table.mean()
+
+
+@METHODS.register("relative")
+class Relative(Method):
+    """Search the vectors whose place among the target's anchors is the prompt's among its own.
+
+    Where the paper and its released code differ: the code keeps the `top_k` = 8192 highest cosines
+    with the mask of the last source (mask_of="last") and normalises within the search
+    (solver="constrained").
+    """
+
+    solver: Literal["exact", "adam", "constrained"] = "exact"
+    """exact: the closed form; adam: the paper's search; constrained: with Eq. 6 inside."""
+    top_k: int | None = Field(default=None, gt=0)
+    """Anchors kept for each virtual token; None: all."""
+    top_by: Literal["signed", "absolute"] = "signed"
+    masked: Literal["both", "source"] = "both"
+    """Whose representation the mask of `top_k` is laid on."""
+    mask_of: Literal["all", "last"] = "all"
+    """With several sources: the mask of their sum, or of the last one."""
+    normalise: bool = True
+    ridge: float = Field(default=exact.RIDGE, ge=0)
+    """Of the exact solver."""
+    steps: int = Field(default=2000, gt=0)
+    """Of the other solvers, as are the learning rate and the seed of the start."""
+    lr: float = Field(default=5e-3, gt=0)
+    seed: int = 0
+
+    def encode(self, sent: Sequence[Sent]) -> tuple[Tensor, Tensor | None]:
+        """The representation sought [P, K], and the mask on the target's [P, K] if there is one."""
+        relatives = [relative_representation(one.vectors, one.space.anchors) for one in sent]
+        relative = several(relatives)
+        if self.top_k is None or self.top_k >= relative.shape[1]:
+            return relative, None
+        masked = relatives[-1] if self.mask_of == "last" else relative
+        mask = largest(masked, self.top_k, self.top_by)
+        relative = several([one * mask for one in relatives])
+        return relative, mask if self.masked == "both" else None
+
+    def move(self, sent: Sequence[Sent], target: Space) -> Tensor:
+        relative, mask = self.encode(sent)
+        if self.solver == "exact":
+            return exact.solve(relative, mask, target, self.ridge)
+        unit = normalize(target.anchors, dim=-1)
+
+        def loss(found: Tensor) -> Tensor:
+            if self.solver == "constrained":
+                found = to_scale(found, target.table)
+            return matching_loss(normalize(found, dim=-1) @ unit.T, relative, mask)
+
+        shape = len(relative), target.anchors.shape[1]
+        return search.adam(loss, search.xavier(shape, self.seed), self.steps, self.lr)

@@ -1,70 +1,114 @@
-"""A prompt of one model becomes a prompt of another, without training."""
+"""Prompts of one task, made for some models, become a prompt of another one, without training."""
+
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 import promptgraft
-from promptgraft.errors import PromptgraftError
+from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.models import FrozenModel
+from promptgraft.modules.initialisers import fit
 from promptgraft.prompts import Parent, Prompt, PromptCard, SoftPrompt, now
-from promptgraft.transfer.across_models.anchors import shared_anchors
-from promptgraft.transfer.across_models.relative import (
-    matching_loss,
-    relative_representation,
-    search,
-    to_scale,
-)
+from promptgraft.transfer.across_models import anchors
+from promptgraft.transfer.across_models.method import METHODS, Method, Sent, Space
+from promptgraft.transfer.across_models.relative import Relative, to_scale
+from promptgraft.transfer.across_models.trust import trust
 
 
 def transfer(
-    prompt: Prompt, source: FrozenModel, target: FrozenModel, template: str | None = None
+    prompts: Sequence[Prompt],
+    sources: Sequence[FrozenModel],
+    target: FrozenModel,
+    method: Method | None = None,
+    template: str | None = None,
+    repair_lengths: bool = False,
 ) -> SoftPrompt:
-    """Move a soft prompt to another model by its place among anchor words.
+    """Move a soft prompt, or several of one task (Eq. 7), to another model.
 
-    template  for the target; default the source's own, if both models are of one family
+    sources         the model of each prompt
+    method          default `Relative()`
+    template        for the target; default the first source's own, if it is of the target's family
+    repair_lengths  repeat or cut prompts to the length of the first, where they differ
 
-    The new card names the prompt it came from and holds the matching loss, the number of anchors
-    and the mean and deviation of the target's table. Raises WrongModelError if `prompt` is not
-    `source`'s, PromptgraftError for a prefix, for models without common tokens and for numbers
-    that are not finite.
+    The new card names the prompts it came from and the method with its settings, and holds what
+    says how far to trust it (see `Trust`). Raises WrongModelError if a prompt is not of its
+    source, PromptgraftError for a prefix, for prompts of different lengths, for models without
+    common tokens and for numbers that are not finite.
     """
-    if not isinstance(prompt, SoftPrompt):
-        raise PromptgraftError(
-            f"{prompt.card.title} is a prefix: keys and values of {source.name}'s own layers, "
-            "which mean nothing to another model. Tune a soft prompt and transfer that."
-        )
-    source.check(prompt)
-    anchors = shared_anchors([source, target])
-    vectors = prompt.vectors.cpu().float()
-    relative = relative_representation(vectors, anchors.columns[0])
-    found = search(relative, anchors.columns[1])
-    table = target.embed(torch.arange(len(target.tokenizer)))
-    mean, deviation = table.mean().item(), table.std().item()
-    moved = to_scale(found, mean, deviation)
-    same_family = source.family == target.family
-    card = PromptCard(
-        kind="soft-prompt",
-        length=len(prompt),
-        base=target.reference,
-        task=prompt.card.task,
-        template=template or (prompt.card.template if same_family else None),
-        verbalizer=prompt.card.verbalizer,
-        method="transfer:relative",
-        hyperparameters={
-            "anchors": len(anchors.words),
-            "matching_loss": matching_loss(moved, anchors.columns[1], relative),
-            "table_mean": mean,
-            "table_std": deviation,
-        },
-        data_hash=prompt.card.data_hash,
-        parents=(
-            Parent(
-                name=prompt.card.title,
-                content_hash=prompt.content_hash,
-                relation="transferred-from",
-            ),
-        ),
-        library_version=promptgraft.__version__,
-        created=now(),
-        licence=prompt.card.licence,
+    method = method or Relative()
+    vectors = _vectors(prompts, sources, repair_lengths)
+    words = anchors.choose(
+        anchors.shared_anchors([*sources, target]),
+        method.anchors,
+        method.anchors_by,
+        method.anchors_seed,
     )
-    return SoftPrompt(moved, card)
+    sent = [Sent(v, Space.of(m, words)) for v, m in zip(vectors, sources, strict=True)]
+    place = Space.of(target, words)
+    moved = method.move(sent, place)
+    if method.normalise:
+        moved = to_scale(moved, place.table)
+    if not torch.isfinite(moved).all():
+        raise PromptgraftError(
+            f"Moving {prompts[0].card.title} to {target.name} gave numbers that are not finite."
+        )
+    card = prompts[0].card
+    same_family = sources[0].family == target.family
+    return SoftPrompt(
+        moved,
+        PromptCard(
+            kind="soft-prompt",
+            length=len(moved),
+            base=target.reference,
+            task=card.task,
+            template=template or (card.template if same_family else None),
+            verbalizer=card.verbalizer,
+            method=f"transfer:{_name(method)}",
+            hyperparameters={
+                "transfer": method.model_dump(mode="json"),
+                "trust": trust(moved, sent, place, method).model_dump(),
+                "labels_used": False,
+            },
+            data_hash=card.data_hash,
+            parents=tuple(
+                Parent(
+                    name=prompt.card.title,
+                    content_hash=prompt.content_hash,
+                    relation="transferred-from",
+                )
+                for prompt in prompts
+            ),
+            library_version=promptgraft.__version__,
+            created=now(),
+            licence=card.licence,
+        ),
+    )
+
+
+def _vectors(
+    prompts: Sequence[Prompt], sources: Sequence[FrozenModel], repair: bool
+) -> list[Tensor]:
+    """The virtual tokens [P, D_s] of each prompt, of one length."""
+    if not prompts or len(prompts) != len(sources):
+        raise ConfigError(f"{len(prompts)} prompts for {len(sources)} source models; one each.")
+    vectors = []
+    for prompt, source in zip(prompts, sources, strict=True):
+        if not isinstance(prompt, SoftPrompt):
+            raise PromptgraftError(
+                f"{prompt.card.title} is a prefix: keys and values of {source.name}'s own layers, "
+                "which mean nothing to another model. Tune a soft prompt and transfer that."
+            )
+        source.check(prompt)
+        vectors.append(prompt.vectors.cpu().float())
+    lengths = [len(one) for one in vectors]
+    if len(set(lengths)) > 1 and not repair:
+        raise ConfigError(
+            f"The prompts have {', '.join(map(str, lengths))} virtual tokens; several sources "
+            "need one length. Tune them alike, or repeat and cut them with --repair-lengths."
+        )
+    return [fit(one, lengths[0]) for one in vectors]
+
+
+def _name(method: Method) -> str:
+    return next(name for name, kind in METHODS.items.items() if type(method) is kind)

@@ -1,0 +1,69 @@
+"""What every method of transfer takes and gives, and the names they are known by."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from promptgraft.models import FrozenModel
+from promptgraft.modules.registry import Registry
+from promptgraft.transfer.across_models.words import vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """The embedding space of a model, as far as a transfer looks into it.
+
+    table    [V, D]  its embeddings of all tokens, float32
+    anchors  [K, D]  its embeddings of the anchor words, which have one order in all spaces
+    words    K       the anchor words, a leading blank where one begins a word
+    model    whose space it is
+    """
+
+    table: Tensor
+    anchors: Tensor
+    words: tuple[str, ...]
+    model: FrozenModel
+
+    @classmethod
+    def of(cls, model: FrozenModel, words: Sequence[str]) -> Self:
+        """The space of a model; `words` must be single tokens for it (see `anchors`)."""
+        table = model.embed(torch.arange(len(model.tokenizer))).cpu()
+        known = vocabulary(model.tokenizer)
+        rows = torch.tensor([known.find(word) for word in words])
+        return cls(table, table[rows], tuple(words), model)
+
+
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """What is to be moved: the virtual tokens [P, D] of a prompt, and the space they live in."""
+
+    vectors: Tensor
+    space: Space
+
+
+class Method(BaseModel, ABC):
+    """A way to move prompts; its fields are its settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    normalise: bool = False
+    """Give the moved prompt the mean and deviation of the target's table (Eq. 6)."""
+    anchors: Annotated[int, Field(gt=0)] | Path | tuple[str, ...] | None = None
+    """None: all words that are one token for every model; so many of them; or a list of words or
+    a file with one on each line, of which the shared ones are taken."""
+    anchors_by: Literal["frequent", "random"] = "frequent"
+    """Which ones, with a number."""
+    anchors_seed: int = 0
+
+    @abstractmethod
+    def move(self, sent: Sequence[Sent], target: Space) -> Tensor:
+        """The prompts of one task, each [P, D_s] in a space of its own, as one [P, D_t]."""
+
+
+METHODS: Registry[type[Method]] = Registry("method of transfer")

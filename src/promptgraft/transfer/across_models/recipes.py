@@ -1,0 +1,43 @@
+"""Settings that go together, by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from promptgraft.errors import ConfigError, did_you_mean
+from promptgraft.training import read
+from promptgraft.transfer.across_models.method import METHODS, Method
+from promptgraft.transfer.across_models.relative import Relative
+
+PAPER_TOP_K = 8192
+
+RECIPES: dict[str, Method] = {
+    "paper": Relative(top_k=PAPER_TOP_K),
+    "paper-code": Relative(top_k=PAPER_TOP_K, mask_of="last", solver="constrained"),
+}
+
+
+def method_of(
+    method: str | None = None,
+    recipe: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Method:
+    """A method or a recipe by name, with its settings; the default is `Relative()`.
+
+    settings  of the method's own fields, as Python or as a command line has them; they go before
+              a recipe's
+
+    Raises ConfigError for an unknown name, for a method and a recipe at once, and for settings
+    that are wrong, all of them in one message.
+    """
+    if method is not None and recipe is not None:
+        raise ConfigError(f"Name a method ({method}) or a recipe ({recipe}), not both.")
+    if recipe is not None and recipe not in RECIPES:
+        raise ConfigError(
+            f"There is no recipe {recipe!r}; there are {', '.join(RECIPES)}."
+            + did_you_mean(recipe, RECIPES)
+        )
+    start = RECIPES[recipe] if recipe is not None else None
+    kind = type(start) if start is not None else METHODS[method or "relative"]
+    own = start.model_dump(exclude_defaults=True) if start is not None else {}
+    chosen: Method = read(kind, None, {**own, **(settings or {})})
+    return chosen

@@ -1,0 +1,24 @@
+"""Search by gradient, as the paper does it."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+
+def xavier(shape: tuple[int, int], seed: int) -> Tensor:
+    """Normal numbers of the deviation that Glorot and Bengio (2010) give a matrix: [P, D]."""
+    noise = torch.randn(shape, generator=Generator().manual_seed(seed))
+    return noise * math.sqrt(2 / sum(shape))
+
+
+def adam(loss: Callable[[Tensor], Tensor], start: Tensor, steps: int, lr: float) -> Tensor:
+    """Where Adam comes to from `start` in so many steps."""
+    found = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([found], lr=lr)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(found).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return found.detach()
