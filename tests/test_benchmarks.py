@@ -42,3 +42,19 @@ def test_memory_of_a_case(bench_tuning):
     case = bench_tuning.asdict(bench_tuning.cases("tiny", "cpu")[0])
     spec = json.dumps({"case": case, "dtype": "float32", "who": "ours"})
     assert bench_tuning.memory_here(spec) > 1e6
+
+
+def test_transfer_is_measured_and_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import bench_transfer
+
+    monkeypatch.setattr(bench_transfer.common, "RESULTS", tmp_path / "RESULTS.md")
+    monkeypatch.setattr(bench_transfer.loading, "CACHE", bench_transfer.loading.CACHE)
+    bench_transfer.main(["--size", "tiny", "--prompts", "3", "--rounds", "1", "--record"])
+    assert "3 prompts to one target" in capsys.readouterr().out
+    assert (tmp_path / "RESULTS.md").read_text().count("| top-k") == 1
+    monkeypatch.setattr(bench_transfer, "NEVER_WORSE", -1.0)
+    with pytest.raises(SystemExit, match="closed form is worse"):
+        bench_transfer.main(["--size", "tiny", "--prompts", "3", "--rounds", "1"])
