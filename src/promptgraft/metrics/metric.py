@@ -22,11 +22,13 @@ class Metric:
 
     over(predictions, references) does the work that each row needs once and returns the value as
     a function of the rows that count, so that a bootstrap costs little more than one value.
-    bootstrap is False where rows drawn twice would change what is measured.
+    bootstrap is False where rows drawn twice would change what is measured, or a value takes long.
+    lack() says what is missing to count it here, in words after "needs"; "" if nothing is.
     """
 
     over: Callable[[Texts, References], Callable[[Rows], float]]
     bootstrap: bool = True
+    lack: Callable[[], str] = lambda: ""
 
     def __call__(self, predictions: Texts, references: References) -> float:
         import numpy as np

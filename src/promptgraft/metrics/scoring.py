@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from promptgraft.errors import ConfigError, DataError
 from promptgraft.metrics.metric import References, Texts
@@ -15,9 +15,13 @@ def score(names: Iterable[str], predictions: Texts, references: References) -> d
     predictions  one text for each row
     references   one or more texts for each row; their number may differ from row to row
 
-    Raises ConfigError for an unknown metric, DataError for texts that do not match up.
+    Raises ConfigError for an unknown metric and one that lacks a package or program, DataError for
+    texts that do not match up.
     """
     metrics = {name: get(name) for name in names}
+    lacking = [f"{name} needs {lack}." for name in metrics if (lack := metrics[name].lack())]
+    if lacking:
+        raise ConfigError(" ".join(lacking))
     _check(predictions, references)
     return {name: metric(predictions, references) for name, metric in metrics.items()}
 
@@ -28,15 +32,16 @@ def interval(
     """95 % percentile bootstrap interval of a metric: rows drawn with replacement `samples` times.
 
     Says how the value would vary with other test rows; not with other seeds of training.
-    Raises as `score` does, and ConfigError for Distinct, whose value a bootstrap would lower.
+    Raises as `score` does, and ConfigError for metrics without a bootstrap: those whose value
+    repeated rows would change (Distinct, NIST) and those that take too long.
     """
     import numpy as np
 
     metric = get(name)
     if not metric.bootstrap:
         raise ConfigError(
-            f"{name} has no bootstrap interval: a row drawn twice repeats all its words. "
-            "Compare runs of several seeds instead."
+            f"{name} has no bootstrap interval: repeated rows would change what it measures, or "
+            "it takes too long. Compare runs of several seeds instead."
         )
     _check(predictions, references)
     value = metric.over(predictions, references)
@@ -45,6 +50,23 @@ def interval(
     values = [value(generator.integers(count, size=count)) for _ in range(samples)]
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
+
+
+def score_groups(
+    names: Iterable[str], predictions: Texts, references: References, groups: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Group -> metric -> value over the rows of that group alone, groups in order of their names.
+
+    groups  for each row the group it belongs to
+    """
+    names = list(names)
+    found = {}
+    for group in sorted(set(groups)):
+        rows = [number for number, own in enumerate(groups) if own == group]
+        found[group] = score(
+            names, [predictions[row] for row in rows], [references[row] for row in rows]
+        )
+    return found
 
 
 def _check(predictions: Texts, references: References) -> None:

@@ -1,0 +1,87 @@
+"""METEOR 1.5, ROUGE-L and CIDEr as the COCO caption evaluation counts them, and with it the E2E
+challenge's script: through pycocoevalcap, whose tokeniser and METEOR are Java programs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from promptgraft.metrics.metric import Metric, References, Texts
+
+if TYPE_CHECKING:
+    from promptgraft.metrics.metric import Rows
+
+Captions = dict[int, list[str]]
+
+
+def _lack() -> str:
+    if find_spec("pycocoevalcap") is None:
+        return "the package pycocoevalcap: pip install 'promptgraft[metrics]'"
+    if shutil.which("java") is None:
+        return "Java, which runs its tokeniser and METEOR: install a JRE, version 8 or newer"
+    return ""
+
+
+def _tokenised(predictions: Texts, references: References) -> tuple[Captions, Captions]:
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
+    def tokenised(texts: list[list[str]]) -> Captions:
+        captions = {n: [{"caption": text} for text in row] for n, row in enumerate(texts)}
+        found: Captions = PTBTokenizer().tokenize(captions)
+        return found
+
+    return tokenised([list(row) for row in references]), tokenised([[p] for p in predictions])
+
+
+def _mean_of_scores(make: Callable[[], Any], factor: float) -> Metric:
+    def over(predictions: Texts, references: References) -> Callable[[Rows], float]:
+        import numpy as np
+
+        _, scores = make().compute_score(*_tokenised(predictions, references))
+        values = np.asarray(scores, dtype=float)
+        return lambda rows: factor * float(values[rows].mean())
+
+    return Metric(over, lack=_lack)
+
+
+def _meteor(predictions: Texts, references: References) -> Callable[[Rows], float]:
+    """The corpus value is made of sums over rows, not of the rows' values."""
+    expected, written = _tokenised(predictions, references)
+
+    def at(rows: Rows) -> float:
+        from pycocoevalcap.meteor.meteor import Meteor
+
+        chosen = list(enumerate(rows))
+        score, _ = Meteor().compute_score(
+            {number: expected[row] for number, row in chosen},
+            {number: written[row] for number, row in chosen},
+        )
+        return 100 * float(score)
+
+    return at
+
+
+def _rouge() -> Any:
+    from pycocoevalcap.rouge.rouge import Rouge
+
+    return Rouge()
+
+
+def _cider() -> Any:
+    from pycocoevalcap.cider.cider import Cider
+
+    return Cider()
+
+
+meteor = Metric(_meteor, bootstrap=False, lack=_lack)
+"""METEOR 1.5 for English with its default settings, 0 to 100."""
+
+coco_rouge_l = _mean_of_scores(_rouge, 100)
+"""Mean ROUGE-L F with recall weighted by 1.2 squared; best precision and best recall over the
+references, 0 to 100."""
+
+cider = _mean_of_scores(_cider, 1)
+"""CIDEr-D, 0 to 10, on the scale that papers print. How rare an n-gram is depends on all
+references; over some rows these weights stay those of all."""
