@@ -1,8 +1,9 @@
 """The built-in tasks: what is declared in builtin.yaml, and where its data is.
 
 Three small sets are part of the package. The others, and LAMA's relations as lama/P19 and so on,
-are found in the folder that the environment variable PROMPTGRAFT_DATA names; so is any other
-folder there that holds a training file.
+are found in the folder that the environment variable PROMPTGRAFT_DATA names: as rows in
+<name>/train.jsonl and so on, or as the official files of a published set. So is any other folder
+there that holds a training file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import yaml
 
 from promptgraft.errors import DataError
 from promptgraft.tasks.files import folder_sources
-from promptgraft.tasks.readers import format_of, read
+from promptgraft.tasks.published import FORMS
+from promptgraft.tasks.readers import Source, format_of, read
 from promptgraft.tasks.settings import checked, worded
 
 VARIABLE = "PROMPTGRAFT_DATA"
@@ -28,7 +30,7 @@ SAMPLES = HERE / "samples"
 def names() -> dict[str, dict[str, int]]:
     """The tasks whose data is at hand -> split -> number of rows."""
     return {
-        name: {split: sum(1 for _ in source()) for split, source in folder_sources(folder).items()}
+        name: {split: sum(1 for _ in source()) for split, source in _sources(name, folder).items()}
         for name, folder in _folders().items()
     }
 
@@ -51,23 +53,37 @@ def settings(name: str) -> dict[str, Any]:
     place = {"name": name, "data": str(folder)}
     if name.startswith("lama/"):
         return place | _lama(folder)
-    return place | checked(_declared().get(name, {}), f"built-in task {name}")
+    if not _has_rows(name, folder):
+        place["format"] = name
+    return place | declared(name)
+
+
+def declared(name: str) -> dict[str, Any]:
+    """The settings of a task but for its data; nothing for a task that is not declared."""
+    return checked(_declared().get(name, {}), f"built-in task {name}")
 
 
 def where_from(name: str) -> str:
     """For an error message: how to get the data of a declared task; nothing for other names."""
     if name not in _declared() and not name.startswith("lama/"):
         return ""
+    place = f"{name}/train.jsonl.gz" + (" or its official files" if name in FORMS else "")
+    hub = _yaml()[".hub"].get(name)
+    named = f"hub:{hub} data.format={name}" if hub else "hub:<data set>"
     return (
         f" The data of {name} is not part of the package: set {VARIABLE} to a folder that holds "
-        f"{name}/train.jsonl.gz, or load it from the hub with hub:<data set>."
+        f"{place}, or load it from the hub with {named}."
     )
 
 
 @cache
+def _yaml() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((HERE / "builtin.yaml").read_text("utf-8"))
+    return loaded
+
+
 def _declared() -> dict[str, Any]:
-    declared = yaml.safe_load((HERE / "builtin.yaml").read_text("utf-8"))
-    return {name: value for name, value in declared.items() if not name.startswith(".")}
+    return {name: value for name, value in _yaml().items() if not name.startswith(".")}
 
 
 def _folders() -> dict[str, Path]:
@@ -81,7 +97,25 @@ def _folders() -> dict[str, Path]:
         for path in sorted((*root.glob("*/train.*"), *root.glob("lama/P*/train.*"))):
             if format_of(path):
                 folders[path.parent.relative_to(root).as_posix()] = path.parent
+        for name, form in FORMS.items():
+            if (root / name).is_dir() and form.find(root / name):
+                folders[name] = root / name
     return dict(sorted(folders.items()))
+
+
+def _sources(name: str, folder: Path) -> dict[str, Source]:
+    return folder_sources(folder) if _has_rows(name, folder) else FORMS[name].sources(folder)
+
+
+def _has_rows(name: str, folder: Path) -> bool:
+    """Whether the folder has rows ready for use, rather than the official files of its set."""
+    if name not in FORMS:
+        return True
+    for path in folder.glob("train.*"):
+        if format_of(path):
+            _, row = next(read(path), ("", {}))
+            return "source" in row
+    return False
 
 
 def _lama(folder: Path) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from promptgraft.errors import ConfigError, DataError, did_you_mean
-from promptgraft.tasks import builtin
+from promptgraft.tasks import builtin, published
 from promptgraft.tasks.defaults import METRICS, templates
 from promptgraft.tasks.files import file_source, folder_sources
 from promptgraft.tasks.hub import hub_sources
+from promptgraft.tasks.published import Form
 from promptgraft.tasks.readers import Row, Source, format_of, stem
 from promptgraft.tasks.schema import FIELDS, Schema, found, label_key, renamed
 from promptgraft.tasks.settings import checked, read_yaml
@@ -37,7 +38,12 @@ def load(spec: str | Path, **settings: Any) -> Task:
                                    from the columns if not given (regression never is)
     verbalizer                     label -> word; the labels themselves if they are words
     templates, manual              family -> template, family -> worded templates
+    format                         the published set whose official files these are ("webnlg"), or
+                                   whose columns the hub's data set has; templates and metrics are
+                                   then that set's
     metrics                        names, the main one first
+    report                         metrics for a finished file of outputs; default: metrics
+    groups                         a field whose values are scored apart as well
     vocabulary                     the words that may be answered (cloze)
     name                           of the task
 
@@ -59,7 +65,9 @@ def load(spec: str | Path, **settings: Any) -> Task:
         declared = read_yaml(Path(spec))
     else:
         declared = {"data": spec}
-    return _task(_merged(declared, given))
+    form = given.get("format") or declared.get("format")
+    usual = builtin.declared(form) if form else {}
+    return _task(_merged({**usual, **declared}, given))
 
 
 def _merged(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,6 +100,8 @@ def _task(settings: Mapping[str, Any]) -> Task:
         verbalizer=verbalizer,
         vocabulary=settings.get("vocabulary"),
         metrics=settings.get("metrics", METRICS[schema.kind]),
+        report=settings.get("report", ()),
+        groups=settings.get("groups"),
         notes=notes,
     )
 
@@ -105,7 +115,8 @@ def _name(data: str) -> str:
 
 def _sources(settings: Mapping[str, Any]) -> dict[str, Source]:
     """Split -> rows, from the data and from files named for single splits."""
-    named = {name: file_source(Path(settings[name])) for name in SPLITS if name in settings}
+    form = published.get(settings["format"]) if "format" in settings else None
+    named = {name: _file(Path(settings[name]), name, form) for name in SPLITS if name in settings}
     data = settings.get("data")
     if data is None:
         return named
@@ -113,12 +124,14 @@ def _sources(settings: Mapping[str, Any]) -> dict[str, Source]:
     if data.startswith("hub:"):
         name, _, config = data.removeprefix("hub:").partition(":")
         sources = hub_sources(name, config or None)
+        if form:
+            sources = {split: form.of(rows, data, split) for split, rows in sources.items()}
     elif path.is_dir():
-        sources = folder_sources(path)
+        sources = form.sources(path) if form else folder_sources(path)
     elif path.is_file() or format_of(path):
         if "train" in named:
             raise ConfigError(f"{data} holds the training rows, and train= names others: give one.")
-        sources = {"train": file_source(path)}
+        sources = {"train": _file(path, "train", form)}
     else:
         raise DataError(
             f"There is no task, file or folder {data!r}. Built in: {', '.join(builtin.listed())}."
@@ -126,6 +139,10 @@ def _sources(settings: Mapping[str, Any]) -> dict[str, Source]:
             + builtin.where_from(data)
         )
     return {**sources, **named}
+
+
+def _file(path: Path, split: str, form: Form | None) -> Source:
+    return form.source(path, split) if form else file_source(path)
 
 
 def _rows(schema: Schema, source: Source) -> list[Row]:

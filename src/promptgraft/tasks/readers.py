@@ -59,8 +59,11 @@ def _siblings(path: Path) -> list[str]:
     return [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """The file's lines as text; line ends are kept, for CSV values that hold some."""
+def lines(path: Path) -> Iterator[str]:
+    """The file's lines as text; line ends are kept, for CSV values that hold some.
+
+    Raises DataError, with the file and the line, where it is not UTF-8 or not whole.
+    """
     number = 0
     try:
         with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
@@ -77,8 +80,18 @@ def _lines(path: Path) -> Iterator[str]:
         ) from None
 
 
+def document(path: Path) -> Any:
+    """What a JSON file holds as a whole. Raises DataError with the file and the line."""
+    try:
+        return json.loads("".join(lines(path)))
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}, line {error.lineno}: not JSON ({error.msg}, column {error.colno})."
+        ) from None
+
+
 def _jsonl(path: Path) -> Placed:
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(lines(path), start=1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"
@@ -98,7 +111,7 @@ def _jsonl(path: Path) -> Placed:
 def _csv(path: Path) -> Placed:
     csv.field_size_limit(2**31 - 1)  # the default refuses texts of more than 131,072 characters
     delimiter = "\t" if ".tsv" in path.name.lower() else ","
-    records = csv.reader(_lines(path), delimiter=delimiter, strict=True)
+    records = csv.reader(lines(path), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     try:
         for record in records:

@@ -148,8 +148,10 @@ def _check_number(place: str, value: object) -> None:
 
 
 def _check_references(place: str, value: object) -> None:
-    good = isinstance(value, list) and value and all(isinstance(text, str) for text in value)
-    if not good:
+    texts = value if isinstance(value, list) else []
+    if not texts or not all(isinstance(text, str) for text in texts):
         raise DataError(
             f"{place}: 'references' is {value!r}, expected a list of one or more texts."
         )
+    if not all(text.strip() for text in texts):
+        raise DataError(f"{place}: one of the {len(texts)} references is empty.")

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from promptgraft.errors import BadFileError, ConfigError, did_you_mean
+from promptgraft.tasks import published
 from promptgraft.tasks.schema import FIELDS, kind_problem, label_key
 
 SETTINGS = (
@@ -18,11 +19,14 @@ SETTINGS = (
     "train",
     "validation",
     "test",
+    "format",
     "templates",
     "manual",
     "verbalizer",
     "vocabulary",
     "metrics",
+    "report",
+    "groups",
 )
 PATHS = ("data", "train", "validation", "test")
 
@@ -76,6 +80,8 @@ def _checked(name: str, value: Any) -> Any:
         raise ConfigError(f"{name} is {value!r}, expected a path.")
     if name == "kind" and (problem := kind_problem(str(value))):
         raise ConfigError(problem)
+    if name == "format":
+        published.get(_text(name, value))
     if name == "verbalizer":
         return {label_key(label): _word(word) for label, word in _mapping(name, value).items()}
     if name == "templates":
@@ -84,7 +90,7 @@ def _checked(name: str, value: Any) -> Any:
         if isinstance(value, Mapping):
             return {family: _texts(name, texts) for family, texts in value.items()}
         return worded(_texts(name, value))
-    if name in ("metrics", "vocabulary"):
+    if name in ("metrics", "report", "vocabulary"):
         return _texts(name, value)
     return _text(name, value)
 

@@ -55,6 +55,8 @@ class Task:
     verbalizer  label -> the word that stands for it (classification)
     vocabulary  the words that may be answered (cloze); None: any
     metrics     names for `metrics.score`; early stopping looks at the first
+    report      metrics for a finished file of outputs, those that the field reports; (): `metrics`
+    groups      a field of the rows whose values are scored apart as well, such as seen and unseen
     notes       what the user should know about how the data came about
 
     Raises ConfigError, with every problem found, if these do not fit together.
@@ -67,6 +69,8 @@ class Task:
     splits: Mapping[str, Split] = field(repr=False)
     templates: Mapping[str, str]
     metrics: tuple[str, ...]
+    report: tuple[str, ...] = ()
+    groups: str | None = None
     verbalizer: Mapping[str, str] | None = None
     manual: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     vocabulary: tuple[str, ...] | None = field(default=None, repr=False)
@@ -185,14 +189,14 @@ class Task:
     def _metric_problems(self) -> list[str]:
         problems = [] if self.metrics else ["There is no metric."]
         words = (self.verbalizer or {}).values()
-        for name in self.metrics:
+        for name in (*self.metrics, *self.report):
             try:
                 metrics.get(name)
             except ConfigError as error:
                 problems.append(str(error))
                 continue
-            label = name.partition(":")[2]
-            if label and label not in words:
+            stem, _, label = name.partition(":")
+            if stem == "f1" and label and label not in words:
                 problems.append(
                     f"{name} asks for a word of the verbalizer: {', '.join(words) or 'none'}."
                     + did_you_mean(label, words)
