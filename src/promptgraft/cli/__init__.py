@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 import typer
 
-from promptgraft.cli import demo, doctor, evaluate, generate, ls, show, terminal, transfer, tune
+from promptgraft.cli import (
+    demo,
+    doctor,
+    evaluate,
+    generate,
+    ls,
+    score,
+    show,
+    terminal,
+    transfer,
+    tune,
+)
 from promptgraft.errors import BadFileError, PromptgraftError, StoppedError, WrongModelError
 
 WRONG, DAMAGED, BUG, STOPPED = 1, 3, 70, 130  # 2, wrong usage, is typer's
@@ -39,6 +50,7 @@ for name, module in {
     "tune": tune,
     "eval": evaluate,
     "generate": generate,
+    "score": score,
     "transfer": transfer,
     "ls": ls,
     "show": show,

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from promptgraft.api import Scores
     from promptgraft.training import Evaluation, Report
 
 PAUSE = 30.0  # seconds between the lines of a run that no one watches
@@ -58,7 +59,7 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
             print(" " * width + f"  {line}")
 
 
-def scores(evaluation: Evaluation) -> str:
+def scores(evaluation: Evaluation | Scores) -> str:
     """`accuracy 81.2 (78.4 to 83.9)  f1 …`: per cent, with 95 % intervals."""
     parts = []
     for name, value in evaluation.scores.items():

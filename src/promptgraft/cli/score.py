@@ -1,0 +1,58 @@
+"""`promptgraft score`: score a file of outputs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from promptgraft.cli import terminal
+from promptgraft.cli.options import Json
+
+EPILOG = """\b
+Example:
+$ promptgraft score outputs.txt --task e2e
+"""
+
+
+def command(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Outputs, one to a line; an empty line is one.")
+    ],
+    task: Annotated[str, typer.Option("--task", "-t", help="Task, file or folder.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Settings of the data, as for tune."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="Count this one; again for more. [default: what the field reports]"),
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    as_json: Json = False,
+) -> None:
+    """Score outputs against a task's references, with 95 % intervals.
+
+    Several references, and groups of rows such as WebNLG's seen and unseen, are those of the task.
+    """
+    from promptgraft import api
+    from promptgraft.training import parse_settings
+
+    settings = parse_settings(words or [])
+    data = settings.pop("data", {})
+    if settings:
+        raise typer.BadParameter(f"only data.* may be set here, not {', '.join(settings)}.")
+    outputs = file.read_text("utf-8").removesuffix("\n").split("\n")
+    with terminal.waiting("scoring"):
+        found = api.score(task, outputs, split=split, names=metric or None, data=data)
+    if as_json:
+        terminal.print_json({"split": split, **asdict(found), "rows": len(outputs)})
+        return
+    print(f"{terminal.scores(found)}  on {len(outputs)} {split} rows")
+    for group, scores in found.groups.items():
+        values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
+        print(f"{group}: {values}")
+    for name, lack in found.lacking.items():
+        terminal.note(f"{name} was left out: it needs {lack}.")
