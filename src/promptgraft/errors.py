@@ -19,6 +19,10 @@ class BadFileError(PromptgraftError):
     """A file is damaged, truncated, foreign or from a newer version."""
 
 
+class NewerFileError(BadFileError):
+    """A file that a newer promptgraft wrote: nothing is wrong with it."""
+
+
 class DataError(PromptgraftError):
     """Rows, labels or splits are not as the task needs them."""
 

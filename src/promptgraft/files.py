@@ -144,7 +144,7 @@ def move_folder(path: Path, target: Path) -> None:
     there is something at the target."""
     path, target = path.resolve(), target.resolve()
     sweep(path.parent)
-    with _clear_errors(target):
+    with _clear_errors(path), _clear_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(target.parent):
             if target.exists():
@@ -254,7 +254,8 @@ def _clear_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         # What the caller's block opens elsewhere is the caller's matter.
-        ours = error.filename is None or Path(error.filename).is_relative_to(path.parent)
+        place = Path(error.filename or path)
+        ours = place.is_relative_to(path.parent) or path.is_relative_to(place)
         if error.errno not in _WAY_OUT or not ours:
             raise
         raise PromptgraftError(

@@ -1,5 +1,6 @@
 """Prompts by name in a folder; whatever else lies in the folder does no harm."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,16 @@ import torch
 
 from promptgraft.errors import BadFileError, PromptgraftError
 from promptgraft.library import Library, default_path
+from promptgraft.library.index import shard_of
+from promptgraft.library.names import to_folder
 from promptgraft.prompts import (
     ModelReference,
     ModuleState,
     PromptCard,
     SoftPrompt,
+    load,
     load_module_state,
+    rounded,
 )
 
 P, D = 3, 4
@@ -65,8 +70,8 @@ def test_add_get_show(library):
     assert library.get("sst2@mini/bert-s") == prompt
     name, card, path = library.show("sst2@mini/bert-s")
     assert (name, card) == ("sst2@mini/bert-s", prompt.card)
-    assert path == library.path / "sst2@mini%2Fbert-s"
-    assert library.list() == [(name, card, path)]
+    assert path == library.path / shard_of(path.name) / "sst2@mini%2Fbert-s"
+    assert [tuple(entry) for entry in library.list()] == [(name, card, path)]
 
 
 def test_a_second_library_sees_the_same(full):
@@ -135,43 +140,156 @@ def test_missing_names_get_the_nearest(full):
     )
 
 
-def test_removal_takes_exact_names(full):
+def folder(library: Library, name: str) -> Path:
+    return library.path / shard_of(to_folder(name)) / to_folder(name)
+
+
+def prompts_on_disk(library: Library) -> list[str]:
+    return sorted(path.parent.name for path in library.path.glob("[!.]*/*/prompt.json"))
+
+
+def test_removal_takes_exact_names_and_goes_to_the_trash(full):
     assert "no prompt e2e in" in error_of(lambda: full.remove("e2e"))
-    full.remove("e2e@gpt2:long")
+    trash = full.remove("e2e@gpt2:long")
     assert "e2e@gpt2:long" not in full
-    assert len(full) == 3
-    assert len(list(full.path.iterdir())) == 3
+    assert len(full) == len(prompts_on_disk(full)) == 3
+    assert load(trash) == soft(3)
+    full.add(soft(4), "e2e@gpt2:long")
+    full.remove("e2e@gpt2:long")  # twice the same name
+    assert full.empty_trash() == 2
+    assert not trash.exists()
+    assert full.empty_trash() == 0
 
 
-def test_broken_folders_are_set_aside(full):
-    (full.path / "sst2@mini%2Fbert-s" / "prompt.json").write_text("{")
-    (full.path / "e2e@gpt2%3Along" / "prompt.safetensors").unlink()
+def test_what_is_taken_out_of_the_trash_is_back(full):
+    trash = full.remove("e2e@gpt2:long")
+    trash.rename(full.path / trash.name)
+    assert full.get("e2e") == soft(3)
+    assert "e2e@gpt2:long" in names(full)
+
+
+def test_folders_that_are_no_prompts_are_set_aside(full):
     (full.path / "empty@m").mkdir()
     (full.path / "my notes").mkdir()
     (full.path / ".git").mkdir()
     (full.path / "README.md").write_text("about")
+    shutil.rmtree(folder(full, "e2e@gpt2:long"))
+    shutil.copytree(folder(full, "sst2@mini/bert-s"), full.path / "00" / "sst2@mini%2Fbert-s")
     listing = full.list()
-    assert [entry.name for entry in listing] == ["sst2@mini/bert-m:v1", "sst2@mini/bert-m:v2"]
-    assert {broken.path.name: broken.reason.partition(":")[0] for broken in listing.broken} == {
-        "sst2@mini%2Fbert-s": str(full.path / "sst2@mini%2Fbert-s" / "prompt.json"),
-        "e2e@gpt2%3Along": str(full.path / "e2e@gpt2%3Along" / "prompt.safetensors"),
-        "empty@m": str(full.path / "empty@m" / "prompt.json"),
-        "my notes": "'my notes' cannot name a prompt",
+    assert [entry.name for entry in listing] == [
+        "sst2@mini/bert-m:v1",
+        "sst2@mini/bert-m:v2",
+        "sst2@mini/bert-s",
+    ]
+    assert {
+        str(b.path.relative_to(full.path)): b.reason.split(": ")[-1] for b in listing.broken
+    } == {
+        "00/sst2@mini%2Fbert-s": f"in the wrong shard; move it to {full.path} or "
+        f"{folder(full, 'sst2@mini/bert-s').parent}.",
+        "empty@m": "missing; a saved prompt has prompt.json and prompt.safetensors.",
+        "my notes": "its form. Expected task@model or task@model:tag, e.g. sst2@mini/bert-s:v2",
     }
-    with pytest.raises(BadFileError):
-        full.get("sst2@mini/bert-s")
-    full.add(soft(9), "sst2@mini/bert-s", replace=True)
-    assert full.get("sst2@mini/bert-s") == soft(9)
     full.remove("empty@m")
     assert "empty@m" not in full
 
 
+def test_damage_is_named_by_all_who_read_and_set_aside_by_verify(full):
+    damaged = folder(full, "sst2@mini/bert-s"), folder(full, "e2e@gpt2:long")
+    (damaged[0] / "prompt.json").write_text("{")
+    tensors = bytearray((damaged[1] / "prompt.safetensors").read_bytes())
+    tensors[-1] ^= 1
+    (damaged[1] / "prompt.safetensors").write_bytes(tensors)
+    (full.path / "my notes").mkdir()
+    newer = full.path / "newer@m"
+    shutil.copytree(folder(full, "sst2@mini/bert-m:v1"), newer)
+    card = (newer / "prompt.json").read_text()
+    (newer / "prompt.json").write_text(card.replace('"schema_version": 1', '"schema_version": 2'))
+    for name in ("sst2@mini/bert-s", "e2e"):
+        with pytest.raises(BadFileError):
+            full.get(name)
+    sound, broken = full.verify()
+    assert sound == 2
+    reasons = {one.path.name: (one.path, one.reason) for one in broken}
+    assert set(reasons) == {path.name for path in (*damaged, newer)} | {"my notes"}
+    for path in damaged:
+        moved, reason = reasons[path.name]
+        assert moved.parent.parent == full.path / ".broken"
+        assert str(path / "prompt.") in reason
+        assert (moved / "README.md").exists()
+        assert not path.exists()
+    assert reasons["newer@m"][0] == newer
+    assert "Upgrade it" in reasons["newer@m"][1]
+    assert newer.exists()
+    assert names(full) == ["sst2@mini/bert-m:v1", "sst2@mini/bert-m:v2"]
+    assert full.verify()[0] == 2
+    full.add(soft(9), "sst2@mini/bert-s")  # its name is free
+    assert full.verify("*@mini/*")[0] == 3
+
+
 def test_what_killed_writers_left_is_cleared(full):
-    (full.path / "e2e@gpt2%3Along").rename(full.path / ".e2e@gpt2%3Along.old-12345678")
-    (full.path / ".x@m.new-12345678").mkdir()
+    place = folder(full, "e2e@gpt2:long")
+    place.rename(place.with_name(f".{place.name}.old-12345678"))
+    place.with_name(".x@m.new-12345678").mkdir()
     assert full.get("e2e@gpt2:long") == soft(3)
     assert len(full) == 4
-    assert len(list(full.path.iterdir())) == 4
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+
+
+def test_what_people_put_beside_a_prompt_stays(full):
+    (folder(full, "sst2@mini/bert-s") / "notes.txt").write_text("mine")
+    full.add(soft(7), "sst2@mini/bert-s", replace=True)
+    assert (folder(full, "sst2@mini/bert-s") / "notes.txt").read_text() == "mine"
+    assert full.get("sst2@mini/bert-s") == soft(7)
+
+
+def test_rename(full):
+    assert full.rename("sst2@mini/bert-s", "films@mini/bert-s:1") == "films@mini/bert-s:1"
+    assert full.get("films") == soft(0)
+    assert "sst2@mini/bert-s" not in names(full)
+    assert "already" in error_of(lambda: full.rename("films@mini/bert-s:1", "e2e@gpt2:long"))
+    assert "no prompt x@m" in error_of(lambda: full.rename("x@m", "y@m"))
+    assert "cannot name" in error_of(lambda: full.rename("e2e@gpt2:long", "../x"))
+    assert len(full) == 4
+
+
+def test_a_tag_is_safe_from_later_runs(full):
+    assert full.tag("sst2@mini/bert-s", "best") == "sst2@mini/bert-s:best"
+    full.add(soft(5), "sst2@mini/bert-s", replace=True)
+    assert full.get("sst2@mini/bert-s:best") == soft(0)
+    assert "already" in error_of(lambda: full.tag("sst2@mini/bert-s", "best"))
+    full.tag("sst2@mini/bert-s", "best", replace=True)
+    assert full.get("sst2@mini/bert-s:best") == soft(5)
+    assert full.tag("e2e", "short") == "e2e@gpt2:short"  # in place of the tag it has
+
+
+def test_many_at_once(library):
+    added = library.add_all((soft(n), f"task{n}@m") for n in range(300))
+    assert added == [f"task{n}@m" for n in range(300)]
+    assert library.get("task299") == soft(299)
+    assert len(library) == len(prompts_on_disk(library)) == 300
+    for taken in ([(soft(), "new@m"), (soft(), "task3@m")], [(soft(), "new@m")] * 2):
+        assert "already" in error_of(lambda taken=taken: library.add_all(taken))
+    assert "new@m" not in library
+
+
+def test_duplicates_are_known_by_content(full):
+    assert full.duplicates() == []
+    full.tag("e2e", "copy")
+    full.add(soft(0), "other@mini/bert-m")
+    assert full.duplicates() == [
+        ["e2e@gpt2:copy", "e2e@gpt2:long"],
+        ["other@mini/bert-m", "sst2@mini/bert-s"],
+    ]
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_prompts_in_fewer_bytes(library, precision):
+    prompt = SoftPrompt(torch.randn(P, D), soft().card)
+    library.add(prompt, "one@m", precision=precision)
+    library.add_all([(prompt, "two@m")], precision=precision)
+    assert library.get("one@m") == library.get("two@m") == rounded(prompt, precision)
+    assert library.duplicates() == [["one@m", "two@m"]]
+    assert library.similar("one@m")[0] == ("two@m", pytest.approx(1))
 
 
 def test_a_file_in_the_librarys_place(tmp_path):

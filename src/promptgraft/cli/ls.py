@@ -39,12 +39,13 @@ def command(
         terminal.note(f"No prompts{'' if pattern == '*' else f' like {pattern}'} in {store.path}.")
         return
     rows = []
-    for name, card, _ in entries:
+    for entry in entries:
+        card = entry.card
         tests = [
             f"{key.removeprefix('test.')} {value:.1f}"
             for key, value in card.metrics.items()
             if key.startswith("test.")
         ]
         made = (card.created or "").replace("T", " ").removesuffix("Z")[:16]
-        rows.append((name, card.kind, str(card.length), ", ".join(tests[:2]), made))
+        rows.append((entry.name, card.kind, str(card.length), ", ".join(tests[:2]), made))
     terminal.print_table(("NAME", "KIND", "LENGTH", "TEST", "CREATED (UTC)"), rows)

@@ -10,6 +10,7 @@ Letters for shapes, here and in every other folder:
 from promptgraft.prompts.card import ModelReference, Parent, PromptCard, now
 from promptgraft.prompts.precision import Precision, RoundingError, rounded, rounding_error
 from promptgraft.prompts.storage import (
+    FILES,
     ModuleState,
     encode,
     load,
@@ -22,6 +23,7 @@ from promptgraft.prompts.storage import (
 from promptgraft.prompts.values import Prefix, Prompt, SoftPrompt, concat, mix
 
 __all__ = [
+    "FILES",
     "ModelReference",
     "ModuleState",
     "Parent",

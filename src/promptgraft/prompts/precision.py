@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from promptgraft.errors import PromptgraftError
-from promptgraft.prompts.values import AnyPrompt, Prompt
+from promptgraft.prompts.values import Prompt
 
 Precision = Literal["float32", "float16", "bfloat16", "int8"]
 _SCALE = ".scale"  # ends the name of the scales that belong to a tensor of int8
@@ -62,7 +62,7 @@ def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def rounded(prompt: AnyPrompt, precision: Precision) -> AnyPrompt:
+def rounded(prompt: Prompt, precision: Precision) -> Prompt:
     """The prompt that is read back after storing this one so; its card is the same."""
     return prompt._like(unpack(pack(prompt._tensors, precision)), prompt.card)
 

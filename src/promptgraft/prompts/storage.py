@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from promptgraft import files
-from promptgraft.errors import BadFileError, PromptgraftError
+from promptgraft.errors import BadFileError, NewerFileError, PromptgraftError
 from promptgraft.prompts import precision as rounding
 from promptgraft.prompts.card import SCHEMA_VERSION, PromptCard
 from promptgraft.prompts.precision import Precision
@@ -31,6 +31,7 @@ from promptgraft.prompts.values import Prefix, Prompt, SoftPrompt
 
 CARD, TENSORS, README = "prompt.json", "prompt.safetensors", "README.md"
 MODULE, MODULE_TENSORS = "module.json", "module.safetensors"
+FILES = (CARD, TENSORS, README, MODULE, MODULE_TENSORS)
 
 _PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
 _AGAIN = "Copy or save the prompt again."
@@ -155,7 +156,7 @@ def _load_record(folder: Path) -> tuple[PromptCard, dict[str, str]]:
     record = _load_json(file)
     version = record.get("schema_version")
     if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise BadFileError(
+        raise NewerFileError(
             f"{file}: schema version {version}; this promptgraft reads up to {SCHEMA_VERSION}. "
             "Upgrade it: pip install --upgrade promptgraft"
         )

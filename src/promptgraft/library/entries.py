@@ -1,0 +1,53 @@
+"""What a library answers with."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from promptgraft.prompts import PromptCard
+
+
+class Entry:
+    """A prompt of the library, without its tensors; unpacks to name, card, path."""
+
+    __slots__ = ("_card", "name", "path")
+
+    def __init__(self, name: str, path: Path, card: Callable[[str], PromptCard]) -> None:
+        self.name, self.path, self._card = name, path, card
+
+    @property
+    def card(self) -> PromptCard:
+        """Looked up when it is asked for: a listing of many thousands has no use for most."""
+        return self._card(self.name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.name, self.card, self.path))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entry) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __repr__(self) -> str:
+        return f"Entry({self.name!r}, {str(self.path)!r})"
+
+
+class Broken(NamedTuple):
+    """A folder in the library that is not a prompt, and why."""
+
+    path: Path
+    reason: str
+
+
+class Listing(list[Entry]):
+    """Entries by name. `broken` holds the folders that could not be read, set aside."""
+
+    broken: list[Broken]
+
+
+class Likeness(NamedTuple):
+    """A prompt, and how much it resembles another: a cosine in [-1, 1]."""
+
+    name: str
+    cosine: float
