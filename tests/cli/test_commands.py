@@ -13,7 +13,7 @@ from conftest import tiny
 from promptgraft import api, cli
 from promptgraft.cli import terminal
 
-COMMANDS = ("demo", "tune", "eval", "generate", "transfer", "ls", "show", "doctor")
+COMMANDS = ("demo", "tune", "eval", "generate", "score", "transfer", "ls", "show", "doctor")
 COLUMNS = ["data.text=review", "data.label=stars", "data.verbalizer={0: bad, 1: good}"]
 QUICK = ["steps=4", "batch_size=4", "evaluate_every=2", "length=3", "dtype=float32"]
 
@@ -162,6 +162,40 @@ def test_generate_from_arguments_a_file_and_standard_input(run, place, monkeypat
         for _ in range(2)
     ]
     assert drawn[0] == drawn[1]
+
+
+def test_score(run, place, monkeypatch):
+    """Groups are scored apart; what is not here is left out and named; an empty line is a row."""
+    from promptgraft.metrics import coco
+
+    rows = [
+        ("a : b", "A is b .", "seen"),
+        ("c : d", "C is d .", "unseen"),
+        ("e : f", "E .", "seen"),
+    ]
+    lines = [{"source": s, "target": t, "split_kind": kind} for s, t, kind in rows]
+    (place / "outputs.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (place / "outputs.txt").write_text("A is b .\n\nE .\n")
+    monkeypatch.setattr(coco, "find_spec", lambda name: None)
+    words = ["score", "outputs.txt", "--task", "outputs.jsonl", "--split", "train"]
+    words += ["data.groups=split_kind", "data.validation=outputs.jsonl"]
+    code, out, err = run(*words, "data.report=[exact_match, nist, meteor]")
+    assert code == 0
+    first, *groups = out.splitlines()
+    assert first.startswith("exact_match 66.7 (")
+    assert first.endswith("on 3 train rows")
+    assert [line.split()[:3] for line in groups] == [
+        ["seen:", "exact_match", "100.0"],
+        ["unseen:", "exact_match", "0.0"],
+    ]
+    assert "meteor was left out: it needs the package pycocoevalcap" in err
+    found = json.loads(run(*words, "--metric", "exact_match", "--json")[1])
+    assert found["scores"] == {"exact_match": pytest.approx(200 / 3)}
+    assert found["groups"]["unseen"] == {"exact_match": 0}
+    code, _, err = run(*words, "--metric", "meteor")
+    assert (code, "meteor needs the package" in err) == (1, True)
+    (place / "outputs.txt").write_text("A is b .\n")
+    assert "1 outputs, and the train split of outputs has 3 rows" in run(*words)[2]
 
 
 def test_dry_run_says_what_it_takes_and_runs_nothing(run, place):
