@@ -5,6 +5,7 @@ from promptgraft.training.checkpoint import Progress
 from promptgraft.training.config import TrainingConfig, parse_settings, read
 from promptgraft.training.evaluation import Evaluation, evaluate, mean_loss, predict
 from promptgraft.training.loop import Outcome, Report, train
+from promptgraft.training.many import Run, train_many
 from promptgraft.training.objective import Objective, encode
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Outcome",
     "Progress",
     "Report",
+    "Run",
     "TrainingConfig",
     "encode",
     "evaluate",
@@ -22,4 +24,5 @@ __all__ = [
     "predict",
     "read",
     "train",
+    "train_many",
 ]

@@ -74,7 +74,9 @@ def train(
     Ctrl-C, with a checkpoint saved.
     """
     accelerator = Accelerator(cpu=objective.model.device.type == "cpu")
-    optimizer = torch.optim.AdamW(_groups(module, config.lr), weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(module, config.lr), weight_decay=config.weight_decay
+    )
     progress, best = Progress(), _copy(module)
     module.to(objective.model.device)
     if resume:
@@ -133,7 +135,7 @@ def train(
     return Outcome(progress.step, best_step, progress.best_score, time.monotonic() - started)
 
 
-def _groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
+def parameter_groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
     """The parameters by learning rate: a module may name others than the run's in `rates`."""
     own: Mapping[str, float] = getattr(module, "rates", {})
     by_rate: dict[float, list[nn.Parameter]] = {}
