@@ -12,14 +12,16 @@ from promptgraft import api
 from promptgraft.errors import ConfigError, StoppedError, WrongModelError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
+from promptgraft.transfer.across_tasks import instances
 
 SETTINGS = {"steps": 6, "batch_size": 4, "evaluate_every": 3, "dtype": "float32"}
 VERBALIZER = {"0": "bad", "1": "good"}
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
     """A model, a data set, and a library with three sources for it and one of another model."""
+    monkeypatch.setattr(instances, "CACHE", tmp_path / "cache")
     model = tiny("bert")
     model.model.save_pretrained(tmp_path / "bert")
     model.tokenizer.save_pretrained(tmp_path / "bert")
@@ -61,6 +63,26 @@ def test_a_prompt_from_a_pool_is_a_prompt_like_any_other(folder, method):
         model=FrozenModel.load(str(folder / "bert"), dtype="float32"),
         library=library,
         data={"text": "review", "label": "stars", "verbalizer": VERBALIZER},
+    )
+    assert again.scores == run.evaluation.scores
+
+
+def test_a_method_that_looks_at_each_row_comes_back_from_the_library(folder):
+    """By name and by folder the module answers, not the plain value that is listed for it."""
+    run = tune(folder, "ptg", lr=0.01, transfer={"balance": 0.1})
+    library = Library(folder / "library")
+    assert library.get(run.name) == run.prompt == run.adaptive.usual
+    model = FrozenModel.load(str(folder / "bert"), dtype="float32")
+    data = {"text": "review", "label": "stars", "verbalizer": VERBALIZER}
+    rows = [{"text": "the film number 3"}, {"text": "a story number 4"}]
+    expected = model.choice_scores(rows, ["bad", "good"], run.adaptive)
+    for name in (run.name, str(run.folder)):
+        value = api.names.resolve(name, library)
+        found = api.names.runnable(name, value, model, library)
+        torch.testing.assert_close(model.choice_scores(rows, ["bad", "good"], found), expected)
+    assert not torch.allclose(model.choice_scores(rows, ["bad", "good"], run.prompt), expected)
+    again = api.evaluate(
+        run.name, str(folder / "reviews.csv"), model=model, library=library, data=data
     )
     assert again.scores == run.evaluation.scores
 

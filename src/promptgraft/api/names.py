@@ -10,6 +10,7 @@ from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import Prompt, PromptCard
 from promptgraft.tasks import SPLITS, Task
+from promptgraft.transfer.across_tasks import AdaptivePrompt, restore
 
 
 def resolve(name: str, library: Library | None = None) -> Prompt:
@@ -26,6 +27,19 @@ def load_module(name: str, library: Library | None = None) -> prompts.ModuleStat
     return prompts.load_module_state((library or Library()).show(name).path)
 
 
+def runnable(
+    name: str | Prompt | AdaptivePrompt | None,
+    value: Prompt | AdaptivePrompt | None,
+    model: FrozenModel,
+    library: Library | None = None,
+) -> Prompt | AdaptivePrompt | None:
+    """What the model is run with: the value, or the module beside it that looks at each row."""
+    if not isinstance(name, str) or value is None:
+        return value
+    state = load_module(name, library)
+    return (restore(state, model, value.card) if state else None) or value
+
+
 def library_name(card: PromptCard, tag: str | None) -> str:
     """task@model[:tag]; a model that is a local folder goes by the folder's name."""
     return name_for(card.task, card.base.name, tag)
@@ -37,7 +51,9 @@ def name_for(task: str | None, model: str, tag: str | None) -> str:
     return f"{Path(task or 'untitled').stem}@{model}" + (f":{tag}" if tag else "")
 
 
-def task_for(prompt: Prompt | None, task: str | Task | None, data: Mapping[str, Any]) -> Task:
+def task_for(
+    prompt: Prompt | AdaptivePrompt | None, task: str | Task | None, data: Mapping[str, Any]
+) -> Task:
     """The task that is named, else the one that the prompt was tuned for, read the same way."""
     if isinstance(task, Task):
         return task
@@ -59,7 +75,9 @@ def task_for(prompt: Prompt | None, task: str | Task | None, data: Mapping[str, 
     return tasks.load(name, **data)
 
 
-def model_for(prompt: Prompt | None, model: str | FrozenModel | None) -> FrozenModel:
+def model_for(
+    prompt: Prompt | AdaptivePrompt | None, model: str | FrozenModel | None
+) -> FrozenModel:
     """The model that is named, else the one that the prompt was made for."""
     if isinstance(model, FrozenModel):
         return model

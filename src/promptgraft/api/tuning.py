@@ -22,11 +22,16 @@ from promptgraft.modules import PromptModule
 from promptgraft.prompts import Prompt, PromptCard
 from promptgraft.tasks import Row, Task
 from promptgraft.training import Evaluation, Outcome, Report, evaluate, read, train
+from promptgraft.transfer.across_tasks import AdaptivePrompt, Transfer
 
 
 @dataclass(frozen=True)
 class Run:
-    """What `tune` gives: the prompt, how good it is, and where everything lies."""
+    """What `tune` gives: the prompt, how good it is, and where everything lies.
+
+    adaptive  of a method that gives each row its own prompt: what does; `prompt` is then the one
+              of no row in particular
+    """
 
     prompt: Prompt
     name: str
@@ -34,6 +39,7 @@ class Run:
     evaluation: Evaluation | None
     folder: Path
     summary: dict[str, Any] = field(default_factory=dict)
+    adaptive: AdaptivePrompt | None = None
 
 
 @dataclass(frozen=True)
@@ -88,13 +94,16 @@ def tune(
         report,
     )
     test = _test_rows(job.task, config)
-    prompt = job.module.freeze(_card(config, job, {}))
     evaluation = None
     if test:
-        evaluation = evaluate(job.model, job.task, test, prompt)
+        frozen = _frozen(job.module, _card(config, job, {}))
+        evaluation = evaluate(job.model, job.task, test, frozen)
     card = _card(config, job, _metrics(outcome, evaluation))
-    prompt = prompt.with_card(card)
+    frozen = _frozen(job.module, card)
+    adaptive = frozen if isinstance(frozen, AdaptivePrompt) else None
+    prompt = frozen.usual if isinstance(frozen, AdaptivePrompt) else frozen
     state = _module_state(config, job.module) if config.keep_module else None
+    state = adaptive.state if adaptive is not None else state
     prompts.save(prompt, folder, state)
     store = library or Library()
     name = store.add(prompt, library_name(card, config.tag), state, replace=True)
@@ -104,7 +113,14 @@ def tune(
     lines = curves.read(folder / "metrics.jsonl")
     curves.save(lines, summary["validation"], folder / "curves.png")
     _drop_checkpoint(folder)
-    return Run(prompt, name, outcome, evaluation, folder, summary)
+    return Run(prompt, name, outcome, evaluation, folder, summary, adaptive)
+
+
+def _frozen(module: PromptModule, card: PromptCard) -> Prompt | AdaptivePrompt:
+    """The module as a value."""
+    if isinstance(module, Transfer) and module.adapts:
+        return AdaptivePrompt(module, card)
+    return module.freeze(card)
 
 
 def plan(config: TuneConfig) -> Plan:

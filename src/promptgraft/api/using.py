@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from promptgraft.analysis import tokens
-from promptgraft.api.names import model_for, resolve, task_for
+from promptgraft.api.names import model_for, resolve, runnable, task_for
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel, Rows
 from promptgraft.prompts import Prompt
 from promptgraft.tasks import Task
 from promptgraft.training import Evaluation
 from promptgraft.training import evaluate as evaluate_rows
+from promptgraft.transfer.across_tasks import AdaptivePrompt
 
 
 def evaluate(
-    prompt: str | Prompt | None,
+    prompt: str | Prompt | AdaptivePrompt | None,
     task: str | Task | None = None,
     *,
     model: str | FrozenModel | None = None,
@@ -38,13 +39,14 @@ def evaluate(
     if rows is not None:
         chosen = chosen.subset(split, rows, seed=0)
     own = template or (value.card.template if value is not None else None)
+    run = runnable(prompt, value, frozen, library)
     return evaluate_rows(
-        frozen, chosen, chosen.rows(split), value, own or chosen.template(frozen.family), **settings
+        frozen, chosen, chosen.rows(split), run, own or chosen.template(frozen.family), **settings
     )
 
 
 def generate(
-    prompt: str | Prompt,
+    prompt: str | Prompt | AdaptivePrompt,
     sources: Rows,
     *,
     model: str | FrozenModel | None = None,
@@ -53,7 +55,8 @@ def generate(
 ) -> list[str]:
     """Texts that a prompt makes its model write; `settings` as for `FrozenModel.generate`."""
     value = resolve(prompt, library) if isinstance(prompt, str) else prompt
-    return model_for(value, model).generate(sources, value, **settings)
+    frozen = model_for(value, model)
+    return frozen.generate(sources, runnable(prompt, value, frozen, library), **settings)
 
 
 def nearest_tokens(

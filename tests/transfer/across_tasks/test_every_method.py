@@ -17,6 +17,8 @@ METHODS = [
     ("crosspt", {}),
     ("crosspt", {"configuration": "SIP", "encoder": "none"}),
     ("crosspt", {"configuration": "SLP2", "encoder": "mlp", "hidden": 4}),
+    ("ptg", {}),
+    ("ptg", {"instance": False}),
 ]
 IDS = ["-".join(map(str, [name, *settings.values()])) for name, settings in METHODS]
 
@@ -45,7 +47,8 @@ def test_frozen_is_the_module(method, settings, kind):
     module = build(method, model, kind=kind, **settings)
     for parameter in module.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
-    value = module.freeze(card_for(module, model))
+    card = card_for(module, model)
+    value = across_tasks.AdaptivePrompt(module, card) if module.adapts else module.freeze(card)
     batch = a_batch(model, module)
     with torch.no_grad():
         tuned_logits, _ = model.labelled_logits(batch, module)

@@ -1,11 +1,13 @@
 """Transfer across tasks: prompt modules that are built from a pool of source prompts."""
 
-from promptgraft.transfer.across_tasks import crosspt, spot  # they register themselves
+from promptgraft.transfer.across_tasks import crosspt, ptg, spot  # they register themselves
+from promptgraft.transfer.across_tasks.adaptive import AdaptivePrompt, restore
 from promptgraft.transfer.across_tasks.method import METHODS, Given, Transfer, build, settings_of
 from promptgraft.transfer.across_tasks.pool import Pool, kind_of, parents, pool_of
 
 __all__ = [
     "METHODS",
+    "AdaptivePrompt",
     "Given",
     "Pool",
     "Transfer",
@@ -14,6 +16,8 @@ __all__ = [
     "kind_of",
     "parents",
     "pool_of",
+    "ptg",
+    "restore",
     "settings_of",
     "spot",
 ]

@@ -61,15 +61,19 @@ class Given:
 
 
 class Transfer(PromptModule):
-    """A prompt module that is built from a pool of source prompts."""
+    """A prompt module that is built from a pool of source prompts.
+
+    adapts  whether each row gets a prompt of its own, so that no one value can hold it
+    """
 
     Settings: ClassVar[type[Settings]]
     name: ClassVar[str]
     needs_pool: ClassVar[bool] = True
+    adapts: bool = False
 
     def __init__(self, given: Given, settings: Any) -> None:
         super().__init__(given.layout)
-        self.settings: Settings = settings
+        self.settings: Any = settings
         self.tasks, self.sources = given.tasks, given.pool.names
 
     def each(self) -> list[PromptTensors]:

@@ -1,0 +1,39 @@
+"""What a frozen model makes of texts when it has no prompt: one vector each."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from promptgraft.models.prompted import PromptedModel
+
+
+@torch.no_grad()
+def mean_states(model: PromptedModel, texts: Sequence[str], batch_size: int = 32) -> Tensor:
+    """The top layer's mean over the tokens of each text (a seq2seq model's encoder's).
+
+    Special tokens that the model puts around a text count; a text that is too long is cut.
+
+    returns  [texts, width], float32, on the model's device
+    """
+    encoder = model.encoder
+    room = encoder.max_length - len(encoder.first) - len(encoder.last)
+    ids = [
+        [*encoder.first, *tokens[:room], *encoder.last] or [encoder.pad]
+        for tokens in encoder.tokenize(texts)
+    ]
+    reader = model.model.get_encoder() if model.family == "seq2seq" else model.model.base_model
+    order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
+    found: list[Tensor] = [torch.empty(0)] * len(ids)
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        width = max(len(ids[number]) for number in chosen)
+        padded = [ids[n] + [encoder.pad] * (width - len(ids[n])) for n in chosen]
+        lengths = torch.tensor([len(ids[number]) for number in chosen])
+        mask = (torch.arange(width) < lengths[:, None]).to(model.device)
+        tokens = torch.tensor(padded, device=model.device)
+        states = reader(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+        means = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+        for number, mean in zip(chosen, means, strict=True):
+            found[number] = mean
+    return torch.stack(found)

@@ -1,0 +1,62 @@
+"""The value of a method that gives every row its own prompt: a small module, kept as it was."""
+
+import copy
+
+import torch
+
+from promptgraft.models import Batch, FrozenModel, PromptTensors
+from promptgraft.modules import Layout, value_of
+from promptgraft.prompts import ModuleState, Prompt, PromptCard
+from promptgraft.transfer.across_tasks.method import METHODS, Given, Transfer
+from promptgraft.transfer.across_tasks.pool import Pool
+
+
+class AdaptivePrompt:
+    """A frozen model takes it like any prompt; each row of a batch gets what the module gives it.
+
+    usual  the prompt of no row in particular, a plain value: what a library lists and compares
+    state  the module as it is stored beside that value
+    """
+
+    def __init__(self, module: Transfer, card: PromptCard) -> None:
+        self._module = copy.deepcopy(module).requires_grad_(False)
+        self.card = card
+        self.usual: Prompt = value_of(self(), card)
+        self.state: ModuleState = self._module.state()
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch | None = None) -> PromptTensors:
+        tensors: PromptTensors = self._module(batch)
+        return tensors
+
+    def __len__(self) -> int:
+        """P."""
+        return self.card.length
+
+    def with_card(self, card: PromptCard) -> "AdaptivePrompt":
+        """The same under another card."""
+        return AdaptivePrompt(self._module, card)
+
+
+def restore(state: ModuleState, model: FrozenModel, card: PromptCard) -> AdaptivePrompt | None:
+    """The value that a stored module stands for; None if the plain value beside it says all."""
+    settings = state.settings
+    if settings.get("method") not in METHODS.items:
+        return None
+    sites = {site: model.geometry.sites[site] for site in settings["sites"]}
+    layout = Layout(settings["kind"], settings["length"], model.embedding_size, sites)
+    names = tuple(settings["sources"])
+    blank = {
+        name: torch.zeros(len(names), layout.length, width)
+        for name, width in layout.widths().items()
+    }
+    pool = Pool(names, (None,) * len(names), blank)
+    given = Given(model, layout, pool, lambda: None, tuple(settings["tasks"]))
+    with torch.random.fork_rng():
+        kind = METHODS[settings["method"]]
+        module = kind(given, kind.Settings.model_validate(settings["settings"]))
+    if not module.adapts:
+        return None
+    module.load_state_dict(state.tensors)
+    module.to(model.device)
+    return AdaptivePrompt(module, card)

@@ -1,0 +1,95 @@
+"""What a method sees of an instance: its source, without the prompt and without the answer."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from promptgraft import files
+from promptgraft.models import IGNORED, Batch, Encoded, Family, FrozenModel
+from promptgraft.models.loading import CACHE
+from promptgraft.models.states import mean_states
+
+Source = tuple[int, ...]
+
+
+def sources(batch: Batch, family: Family) -> list[Source]:
+    """The ids of each row's source, the shared beginning among them.
+
+    In a causal model the answer follows in the same sequence: the source ends where the answer is
+    first predicted from. So a row has the same source in training, scoring and generation.
+    """
+    read = batch.mask & (batch.tokens >= 0)
+    if family == "causal":
+        asked = (batch.labels != IGNORED).long()
+        read &= (asked.cumsum(1) - asked) == 0  # up to the first label, which is of the source
+    heads = [tuple(token for token in head.tolist() if token >= 0) for head in batch.heads]
+    of = batch.head_of or (None,) * len(batch)
+    return [
+        (heads[head] if head is not None else ()) + tuple(ids[own].tolist())
+        for head, ids, own in zip(of, batch.tokens.cpu(), read.cpu(), strict=True)
+    ]
+
+
+def pooled_embeddings(model: FrozenModel, batch: Batch) -> Tensor:
+    """The largest of the source's input embeddings in each dimension (ATTEMPT): [B, D]."""
+    ids = sources(batch, model.family)
+    flat = model.embed(
+        torch.tensor([token for row in ids for token in row or (model.encoder.pad,)])
+    )
+    parts = torch.split(flat, [len(row) or 1 for row in ids])
+    return torch.stack([part.amax(0) for part in parts])
+
+
+class Encodings:
+    """Mean top-layer states of sources under a frozen encoder, each computed once (PTG, Eq. 3).
+
+    model    whose ids the sources are in
+    encoder  what encodes their text; default the same model
+    """
+
+    def __init__(self, model: FrozenModel, encoder: FrozenModel | None = None) -> None:
+        self.model, self.encoder = model, encoder or model
+        self.width = mean_states(self.encoder, [""]).shape[1]
+        self.known: dict[Source, Tensor] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Encodings":
+        return self  # a cache; the copy of a module shares it
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """[B, width]."""
+        ids = sources(batch, self.model.family)
+        new = list(dict.fromkeys(source for source in ids if source not in self.known))
+        if new:
+            self._keep(new, self._encode(new))
+        return torch.stack([self.known[source] for source in ids]).to(self.model.device)
+
+    def of_rows(self, rows: Sequence[Encoded]) -> Tensor:
+        """[rows, width] of a whole data set, kept on disk for the next run."""
+        batches = [
+            self.model.collate(rows[start : start + 256]) for start in range(0, len(rows), 256)
+        ]
+        ids = [source for batch in batches for source in sources(batch, self.model.family)]
+        new = list(dict.fromkeys(ids))
+        names = (self.model.reference.fingerprint, self.encoder.reference.fingerprint)
+        mark = hashlib.sha256(repr((*names, self.encoder.dtype, new)).encode()).hexdigest()
+        file = CACHE / "encodings" / f"{mark[:32]}.safetensors"
+        if file.exists():
+            self._keep(new, load_file(file)["encodings"])
+        else:
+            encoded = self._encode(new)
+            self._keep(new, encoded)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with files.whole_file(file) as temporary:
+                save_file({"encodings": encoded.contiguous()}, temporary)
+        return torch.stack([self.known[source] for source in ids])
+
+    def _keep(self, new: Sequence[Source], encoded: Tensor) -> None:
+        self.known |= dict(zip(new, encoded, strict=True))
+
+    def _encode(self, new: Sequence[Source]) -> Tensor:
+        texts = self.model.tokenizer.batch_decode(list(map(list, new)), skip_special_tokens=True)
+        return mean_states(self.encoder, [text.strip() for text in texts]).cpu()
