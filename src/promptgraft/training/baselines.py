@@ -144,19 +144,19 @@ class Adapter(Baseline):
         layers = [layer for stack in blocks(self.model.model).values() for layer in stack]
         before = set(self._names())
         for layer in layers:
-            # The states between layers are as wide as what the layer's own norms or maps take.
             width = self.model.model.config.hidden_size
             size = bottleneck_size(self.wanted, self.total, len(layers), width)
-            layer.adapter = Bottleneck(width, size).to(self.model.device)
+            layer.add_module("adapter", Bottleneck(width, size).to(self.model.device))
             layer.register_forward_hook(_adapted)
         return set(self._names()) - before
 
 
 def _adapted(layer: nn.Module, _arguments: Any, output: Any) -> Any:
     """The layer's output with its first tensor, the states, adapted."""
+    adapter = layer.get_submodule("adapter")
     if isinstance(output, tuple):
-        return (layer.adapter(output[0]), *output[1:])
-    return layer.adapter(output)
+        return (adapter(output[0]), *output[1:])
+    return adapter(output)
 
 
 def bottleneck_size(share: float, total: int, layers: int, width: int) -> int:
@@ -179,7 +179,7 @@ class LoRA(Baseline):
     def __init__(
         self, model: FrozenModel, rank: int = 4, alpha: int = 32, targets: list[str] | None = None
     ) -> None:
-        self.settings = {"r": rank, "lora_alpha": alpha, "target_modules": targets}
+        self.settings: dict[str, Any] = {"r": rank, "lora_alpha": alpha, "target_modules": targets}
         super().__init__(model)
 
     def choose(self) -> set[str]:
