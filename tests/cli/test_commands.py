@@ -203,7 +203,8 @@ def test_dry_run_says_what_it_takes_and_runs_nothing(run, place):
     code, out, _ = run(*words, "--dry-run", "--json")
     assert code == 0
     plan = json.loads(out)
-    assert plan["trainable"] == 3 * 16
+    assert plan["trainable"] == plan["stored"] == 3 * 16
+    assert plan["share"] == plan["stored"] / plan["frozen"]
     assert plan["flops_per_step"] > 0
     assert plan["bytes_peak"] > 0
     assert not (place / "dry").exists()

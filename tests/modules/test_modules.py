@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, BartConfig, GPT2Config
 
 from conftest import TEXTS, tiny
 from promptgraft import modules
 from promptgraft.errors import ConfigError
+from promptgraft.models.geometry import geometry_of
 from promptgraft.prompts import PromptCard
 
 LENGTH = 4
@@ -64,6 +66,42 @@ def test_every_parameter_gets_a_gradient(name, kind, family):
         assert parameter.grad is not None
         assert parameter.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in model.model.parameters())
+
+
+def test_a_fitted_network_comes_near_the_initial_prompt_without_an_offset():
+    model = tiny("bart")
+    start, layout = start_for("prefix", model, "random"), modules.layout("prefix", LENGTH, model)
+    errors = []
+    for fit in (1, 1000):
+        torch.manual_seed(0)
+        module = modules.build("mlp", layout, start, hidden=64, fit=fit)
+        assert not any(buffer.any() for buffer in module.buffers())
+        assert all(parameter.grad is None for parameter in module.parameters())
+        flat = module.layout.flatten(module())
+        errors.append(
+            sum(torch.nn.functional.mse_loss(flat[n], t).item() for n, t in start.items())
+        )
+    assert errors[1] < 0.5 * errors[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "length", "stored", "percent"),
+    [
+        (GPT2Config(n_embd=1024, n_layer=24, n_head=16), 5, 245_760, 0.1),  # E2E, WebNLG: 250K
+        (GPT2Config(n_embd=1024, n_layer=24, n_head=16), 10, 491_520, 0.1),  # DART: 500K
+        (BartConfig(), 100, 7_372_800, 2),  # XSUM; the defaults are those of BART-large
+        (BartConfig(), 5, 368_640, 0.1),
+    ],
+)
+def test_shares_of_the_paper_on_its_models(config, length, stored, percent):
+    """Counted on the real configurations, without their weights; the paper rounds to one digit."""
+    with torch.device("meta"):
+        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        parameters = sum(p.numel() for p in kind.from_config(config).parameters())
+    layout = modules.Layout("prefix", length, 1024, geometry_of(config).sites)
+    assert layout.numbers() == stored
+    found = 100 * stored / parameters
+    assert round(found, 1 if percent < 1 else 0) == percent
 
 
 @pytest.mark.parametrize("kind", KINDS)

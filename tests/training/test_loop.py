@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from conftest import tiny
 from promptgraft import modules
 from promptgraft.errors import BadFileError, ConfigError, StoppedError, TrainingError
 from promptgraft.training import TrainingConfig
 from promptgraft.training.checkpoint import Progress
-from toy import STEPS, a_run, losses, same
+from toy import STEPS, a_run, a_task, losses, same
 
 TESTS = Path(__file__).parent.parent
 
@@ -44,6 +46,19 @@ def test_accumulation_is_the_large_batch(tmp_path):
     assert losses(tmp_path / "whole") == pytest.approx(losses(tmp_path / "parts"), rel=1e-5)
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_the_loss_of_sentences_is_the_sum_over_their_tokens(tmp_path):
+    """In a batch of all rows: 20 answers of one token, 20 of as many as `words` has."""
+    task = replace(a_task(), verbalizer={"0": "bad", "1": "good or bad story"})
+    settings = {"kind": "gpt2", "task": task, "steps": 1, "batch_size": 40}
+    for average in ("tokens", "sentences"):
+        a_run(tmp_path / average, average=average, **settings)
+    model = tiny("gpt2")
+    words = len(model.encoder.word("good or bad story"))
+    assert words > 1
+    (tokens,), (sentences,) = losses(tmp_path / "tokens"), losses(tmp_path / "sentences")
+    assert sentences == pytest.approx(tokens * (20 * 1 + 20 * words) / 40)
 
 
 @pytest.mark.parametrize("module", ["direct", "mlp"])

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from promptgraft.errors import did_you_mean
 from promptgraft.training import TrainingConfig
@@ -37,6 +37,9 @@ class TuneConfig(TrainingConfig):
     """direct, mlp, linear or lstm."""
     hidden: int = Field(default=512, gt=0)
     """Width of the mlp or lstm."""
+    fit: int = Field(default=0, ge=0)
+    """Steps that fit the mlp, linear map or lstm to the initial prompt (500 in Prefix-Tuning's
+    low-data settings); 0: a constant added to its output makes it exact."""
     length: int = Field(default=20, gt=0)
     """Virtual tokens, P; with a pool, by default as many as its prompts have."""
     init: str = "vocabulary"
@@ -54,6 +57,8 @@ class TuneConfig(TrainingConfig):
     """Learning rate; None: the method's own."""
     test_rows: int | None = Field(default=None, gt=0)
     """Test rows to score at the end; None: all."""
+    decoding: dict[str, Any] = Field(default_factory=dict)
+    """How test outputs are written: num_beams, max_new_tokens, min_new_tokens, length_penalty, …"""
     max_length: int | None = Field(default=None, gt=0)
     """Longest row in tokens; None: what the model takes."""
     device: str = "auto"
@@ -72,6 +77,12 @@ class TuneConfig(TrainingConfig):
         if method not in known:
             raise ValueError(f"expected one of {', '.join(known)}.{did_you_mean(method, known)}")
         return method
+
+    @model_validator(mode="after")
+    def _fits(self) -> "TuneConfig":
+        if self.fit and self.module == "direct":
+            raise ValueError("fit is for module=mlp, linear or lstm; direct starts exactly")
+        return self
 
     @field_validator("pool", mode="before")
     @classmethod

@@ -70,7 +70,7 @@ def prepare(
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         if config.method in PLAIN:
-            more = {} if config.module == "direct" else {"hidden": config.hidden}
+            more = {"hidden": config.hidden, "fit": config.fit} if config.module != "direct" else {}
             module = modules.build(config.module, layout, draw(), **more)
         else:
             given = across_tasks.Given(

@@ -44,10 +44,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would take (`tune --dry-run`)."""
+    """What a run would take (`tune --dry-run`).
+
+    stored  numbers of the prompt that is kept; what is trained may be more, such as an MLP
+    share   of `stored` in the model's parameters
+    """
 
     trainable: int
+    stored: int
     frozen: int
+    share: float
     rows: int
     flops_per_step: float
     bytes_peak: float
@@ -97,7 +103,7 @@ def tune(
     evaluation = None
     if test:
         frozen = _frozen(job.module, _card(config, job, {}))
-        evaluation = evaluate(job.model, job.task, test, frozen)
+        evaluation = evaluate(job.model, job.task, test, frozen, **config.decoding)
     card = _card(config, job, _metrics(outcome, evaluation))
     frozen = _frozen(job.module, card)
     adaptive = frozen if isinstance(frozen, AdaptivePrompt) else None
@@ -128,9 +134,13 @@ def plan(config: TuneConfig) -> Plan:
     job = prepare(config, None, None, None, dry=True)
     rows = job.encoded[: config.batch_size]
     cost = job.model.cost(job.model.collate(rows), job.module())
+    stored = job.module.layout.numbers()
+    frozen = sum(p.numel() for p in job.model.model.parameters())
     return Plan(
         job.module.trainable(),
-        sum(p.numel() for p in job.model.model.parameters()),
+        stored,
+        frozen,
+        stored / frozen,
         len(job.encoded),
         cost.flops,
         cost.bytes,

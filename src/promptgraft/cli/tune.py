@@ -153,6 +153,7 @@ def _print_plan(plan: Plan, steps: int, as_json: bool) -> None:
     terminal.print_facts(
         [
             ("Trainable", f"{plan.trainable:,} parameters"),
+            ("Stored", f"{plan.stored:,} numbers, {100 * plan.share:.2g} % of the model's"),
             ("Frozen", f"{plan.frozen:,} parameters"),
             ("Training rows", f"{plan.rows:,}"),
             ("Work", f"{plan.flops_per_step / 1e9:.1f} GFLOPs a step, {steps} steps"),

@@ -32,6 +32,10 @@ class Layout:
             site: 2 * layers * heads * size for site, (layers, heads, size) in self.sites.items()
         }
 
+    def numbers(self) -> int:
+        """Numbers of the whole prompt: what is stored once the network that emits it is dropped."""
+        return self.length * sum(self.widths().values())
+
     def shape(self, tables: Mapping[str, Tensor]) -> PromptTensors:
         """Tables [P, width] to prompt tensors: [P, D], or [L, 2, P, H_kv, d_head] by site.
 

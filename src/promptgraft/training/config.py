@@ -29,6 +29,9 @@ class TrainingConfig(BaseModel):
     clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
     seed: int = 0
+    average: Literal["tokens", "sentences"] = "tokens"
+    """What a step's loss is the mean over: tokens, or rows with the sum over their tokens, which is
+    how the code of Prefix-Tuning has it."""
     objective: Literal["vocabulary", "choices"] = "vocabulary"
     """Classification: cross-entropy over all tokens, or over the label words alone."""
 

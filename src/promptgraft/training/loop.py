@@ -23,7 +23,7 @@ from promptgraft.training import checkpoint
 from promptgraft.training.batches import Batches
 from promptgraft.training.checkpoint import Progress
 from promptgraft.training.config import TrainingConfig
-from promptgraft.training.objective import Objective, labels_in
+from promptgraft.training.objective import Objective, averaged_over
 from promptgraft.training.schedule import rate
 
 SMOOTHED = 20  # steps over which the loss is averaged when looking for divergence
@@ -69,9 +69,9 @@ def train(
               None: the last state is kept
     resume    go on from the checkpoint in `folder`, to the same result as without the stop
 
-    The loss of a step is the mean over all labels of its batch, however it is divided over parts
-    and devices. Raises TrainingError if the loss is not finite or runs away, StoppedError after
-    Ctrl-C, with a checkpoint saved.
+    The loss of a step is the mean over all labels of its batch, or over its rows (`average`),
+    however it is divided over parts and devices. Raises TrainingError if the loss is not finite or
+    runs away, StoppedError after Ctrl-C, with a checkpoint saved.
     """
     accelerator = Accelerator(cpu=objective.model.device.type == "cpu")
     optimizer = torch.optim.AdamW(
@@ -156,18 +156,18 @@ def _step(
     rows: Sequence[Encoded],
     config: TrainingConfig,
 ) -> tuple[float, float]:
-    """One optimizer step; returns the mean loss per label and the gradient's norm."""
+    """One optimizer step; returns the mean loss (see `average`) and the gradient's norm."""
     processes = accelerator.num_processes
     mine = rows[accelerator.process_index :: processes]
     parts = [
         part for start in range(config.accumulate) if (part := mine[start :: config.accumulate])
     ]
-    labels = labels_in(rows)
+    count = averaged_over(rows, config.average)
     total = torch.zeros((), device=accelerator.device)
     for number, part in enumerate(parts):
         synced = number == len(parts) - 1
         with nullcontext() if synced else accelerator.no_sync(module):
-            loss = objective(module, part) / labels
+            loss = objective(module, part) / count
             accelerator.backward(loss * processes)  # devices average their gradients
         total += loss.detach()
     norm = accelerator.clip_grad_norm_(module.parameters(), config.clip)

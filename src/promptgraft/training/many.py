@@ -18,7 +18,7 @@ from promptgraft.modules import PromptModule
 from promptgraft.training.batches import Batches
 from promptgraft.training.config import TrainingConfig
 from promptgraft.training.loop import Outcome, Report, parameter_groups
-from promptgraft.training.objective import Objective, labels_in
+from promptgraft.training.objective import Objective, averaged_over
 from promptgraft.training.schedule import rate
 
 
@@ -70,13 +70,13 @@ def train_many(
                 loss = objective(emit, together)
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += loss.item()
-        labels = [labels_in(some) for some in rows]
-        mean = total / sum(labels)
+        counts = [averaged_over(some, config.average) for some in rows]
+        mean = total / sum(counts)
         if not mean < float("inf"):
             raise TrainingError(
                 f"The loss is {mean} at step {step + 1}. Try a smaller lr (now {config.lr})."
             )
-        for run, count in zip(runs, labels, strict=True):
+        for run, count in zip(runs, counts, strict=True):
             _own_gradient(run.module, count, config.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -31,6 +31,11 @@ def labels_in(encoded: Sequence[Encoded]) -> int:
     return sum(label != IGNORED for row in encoded for label in (row.decoder_labels or row.labels))
 
 
+def averaged_over(encoded: Sequence[Encoded], average: Literal["tokens", "sentences"]) -> int:
+    """What the summed loss of a step is divided by."""
+    return labels_in(encoded) if average == "tokens" else len(encoded)
+
+
 class Objective:
     """The summed loss of some rows, differentiable in the module's parameters."""
 
