@@ -49,7 +49,7 @@ def tune(folder, method, **settings):
     return api.tune(library=Library(folder / "library"), **(SETTINGS | chosen | settings))
 
 
-@pytest.mark.parametrize("method", ["spot", "crosspt"])
+@pytest.mark.parametrize("method", ["spot", "crosspt", "mpt"])
 def test_a_prompt_from_a_pool_is_a_prompt_like_any_other(folder, method):
     run = tune(folder, method, transfer={"probe_steps": 2} if method == "spot" else {})
     library = Library(folder / "library")
@@ -67,9 +67,17 @@ def test_a_prompt_from_a_pool_is_a_prompt_like_any_other(folder, method):
     assert again.scores == run.evaluation.scores
 
 
-def test_a_method_that_looks_at_each_row_comes_back_from_the_library(folder):
+@pytest.mark.parametrize(
+    ("method", "lr", "settings"),
+    [
+        ("ptg", 0.01, {"balance": 0.1}),
+        ("attempt", 0.01, {"temperature": 10}),
+        ("dept", 0.1, {"rank": 2, "positions": 4, "lr_change": 0.1}),
+    ],
+)
+def test_what_no_plain_value_holds_comes_back_from_the_library(folder, method, lr, settings):
     """By name and by folder the module answers, not the plain value that is listed for it."""
-    run = tune(folder, "ptg", lr=0.01, transfer={"balance": 0.1})
+    run = tune(folder, method, lr=lr, transfer=settings)
     library = Library(folder / "library")
     assert library.get(run.name) == run.prompt == run.adaptive.usual
     model = FrozenModel.load(str(folder / "bert"), dtype="float32")

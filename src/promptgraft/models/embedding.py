@@ -42,7 +42,8 @@ class _Seat:
         ids, self.ids = self.ids, None
         if ids is None or self.port.vectors is None:
             return output
-        return insert(output, ids, self.port.vectors)
+        inserted = insert(output, ids, self.port.vectors)
+        return inserted if self.port.changes is None else change(inserted, ids, self.port.changes)
 
 
 def insert(embedded: Tensor, ids: Tensor, vectors: Tensor) -> Tensor:
@@ -64,3 +65,16 @@ def insert(embedded: Tensor, ids: Tensor, vectors: Tensor) -> Tensor:
         batch = torch.arange(ids.shape[0], device=ids.device)
         inserted = rows(vectors, ids.shape[0])[batch[:, None], places]
     return torch.where(virtual[..., None], inserted, embedded)
+
+
+def change(embedded: Tensor, ids: Tensor, changes: Tensor) -> Tensor:
+    """Add change n to the n-th token of the text behind the row's first virtual token.
+
+    embedded [B, T, D], ids [B, T], changes [B or 1, M, D]; returns [B, T, D].
+    """
+    text = (ids >= 0) & ((ids < 0).cumsum(1) > 0)
+    places = text.cumsum(1) - 1
+    changed = text & (places < changes.shape[1])
+    batch = torch.arange(len(ids), device=ids.device)[:, None]
+    added = rows(changes.to(embedded.dtype), len(ids))[batch, places.where(changed, 0)]
+    return embedded + added * changed[..., None]

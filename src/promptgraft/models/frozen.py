@@ -13,7 +13,14 @@ from promptgraft.errors import ConfigError, DataError, PromptgraftError, did_you
 from promptgraft.models import loading
 from promptgraft.models.batch import IGNORED, Batch, Encoded, Side
 from promptgraft.models.cost import Cost, step_cost
-from promptgraft.models.gather import Prompts, batched_vectors, gather, length_of, pick
+from promptgraft.models.gather import (
+    Prompts,
+    batched_vectors,
+    gather,
+    length_of,
+    pick,
+    sites_of,
+)
 from promptgraft.models.port import rows as for_rows
 from promptgraft.models.prompted import PromptedModel, Rows
 
@@ -268,9 +275,8 @@ class FrozenModel(PromptedModel):
         gathered = gather(prompt, len(batch), torch.device("cpu"))
         seen: dict[str, int] = {}
         for tensors in gathered.tensors:
-            for site, tensor in tensors.items():
-                if site != "input":
-                    seen[site] = max(seen.get(site, 0), tensor.shape[-3])
+            for site, tensor in sites_of(tensors).items():
+                seen[site] = max(seen.get(site, 0), tensor.shape[-3])
         vectors = [batched_vectors(tensors) for tensors in gathered.tensors]
         lines = sum(len(some) for some in vectors if some is not None)
         numbers = sum(t.numel() for tensors in gathered.tensors for t in tensors.values())

@@ -15,7 +15,11 @@ from promptgraft.models.port import SitePrefix
 from promptgraft.prompts import Prefix, PromptCard, SoftPrompt
 
 PromptTensors = Mapping[str, Tensor]
-"""What a module emits: "input" [P, D], or sites [L, 2, P, H_kv, d_head]; a leading B if per row."""
+"""What a module emits: "input" [P, D], or sites [L, 2, P, H_kv, d_head]; a leading B if per row.
+
+With "input" there may be "text" [M, D]: added to the embeddings of the first M tokens of the text
+behind the prompt (seq2seq and masked models).
+"""
 
 Emitter = Callable[..., PromptTensors | Sequence[PromptTensors]]
 """What looks at a batch and says which prompt each of its rows gets, such as a prompt module.
@@ -25,6 +29,9 @@ Called without a batch it gives a prompt of the same length for no row in partic
 
 OnePrompt = SoftPrompt | Prefix | PromptTensors | Tensor | Emitter | None
 Prompts = OnePrompt | Sequence[OnePrompt]
+
+
+INPUTS = ("input", "text")  # what enters at the embedding layer, not at an attention site
 
 
 @dataclass(frozen=True)
@@ -119,8 +126,13 @@ def fits(
         for site, (layers, heads, size) in geometry.sites.items()
     )
     for tensors in prompts:
-        sites = {site: tensor for site, tensor in tensors.items() if site != "input"}
-        if len(sites) < len(tensors) > 1:
+        sites = sites_of(tensors)
+        if "text" in tensors and geometry.family == "causal":
+            raise PromptgraftError(
+                f"{name} is causal: it reads input and answer as one text, and a prompt cannot "
+                "change the embeddings of the input alone."
+            )
+        if sites and len(sites) < len(tensors):
             raise PromptgraftError("A prompt is either virtual tokens or a prefix; got both.")
         if sites and not takes_prefixes:
             raise PromptgraftError(
@@ -141,7 +153,7 @@ def pick(prompts: Prompts, chosen: Sequence[int]) -> Prompts:
     if isinstance(prompts, Tensor):
         return prompts[list(chosen)] if prompts.ndim == 3 and len(prompts) > 1 else prompts
     if isinstance(prompts, Mapping):
-        whole = {name: 3 if name == "input" else 6 for name in prompts}
+        whole = {name: 3 if name in INPUTS else 6 for name in prompts}
         return {
             name: tensor[list(chosen)] if tensor.ndim == whole[name] and len(tensor) > 1 else tensor
             for name, tensor in prompts.items()
@@ -157,13 +169,17 @@ def length_of(prompt: OnePrompt) -> int:
 
 def prefix_length_of(prompt: OnePrompt) -> int:
     """Virtual tokens that the prompt puts before the text's keys and values."""
-    tensors = tensors_of(prompt)
-    return max((t.shape[-3] for site, t in tensors.items() if site != "input"), default=0)
+    return max((t.shape[-3] for t in sites_of(tensors_of(prompt)).values()), default=0)
 
 
-def batched_vectors(tensors: PromptTensors) -> Tensor | None:
+def sites_of(tensors: PromptTensors) -> PromptTensors:
+    """The tensors of the attention sites alone."""
+    return {name: tensor for name, tensor in tensors.items() if name not in INPUTS}
+
+
+def batched_vectors(tensors: PromptTensors, name: str = "input") -> Tensor | None:
     """[P, D] or [B, P, D] -> [1 or B, P, D]."""
-    vectors = tensors.get("input")
+    vectors = tensors.get(name)
     return None if vectors is None else vectors if vectors.ndim == 3 else vectors[None]
 
 
@@ -171,8 +187,7 @@ def batched_sites(tensors: PromptTensors) -> dict[str, Tensor]:
     """Every site as [1 or B, L, 2, P, H_kv, d_head]."""
     return {
         site: tensor if tensor.ndim == 6 else tensor[None]
-        for site, tensor in tensors.items()
-        if site != "input"
+        for site, tensor in sites_of(tensors).items()
     }
 
 

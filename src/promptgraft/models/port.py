@@ -33,10 +33,12 @@ class Port:
     """The prompts of the batch that a model runs at the moment; empty between batches.
 
     vectors  [B or 1, P, D], for the virtual tokens in the input ids
+    changes  [B or 1, M, D], added to the embeddings of the text behind them
     sites    prefixes, by attention site
     """
 
     vectors: Tensor | None = None
+    changes: Tensor | None = None
     sites: Mapping[str, SitePrefix] = field(default_factory=dict)
     recorded: dict[str, list[tuple[Tensor, Tensor]]] | None = None
     calls: dict[str, int] = field(default_factory=dict)  # attention calls so far, by site
@@ -46,14 +48,18 @@ class Port:
 
     @contextmanager
     def attached(
-        self, vectors: Tensor | None = None, sites: Mapping[str, SitePrefix] | None = None
+        self,
+        vectors: Tensor | None = None,
+        sites: Mapping[str, SitePrefix] | None = None,
+        changes: Tensor | None = None,
     ) -> Iterator[None]:
         """Attach prompts for the length of the block."""
-        self.vectors, self.sites = vectors, sites or {}
+        self.vectors, self.sites, self.changes = vectors, sites or {}, changes
         try:
             yield
         finally:
             self.vectors, self.sites, self.calls, self.memo = None, {}, {}, {}
+            self.changes = None
 
     @contextmanager
     def recording(self) -> Iterator[dict[str, list[tuple[Tensor, Tensor]]]]:

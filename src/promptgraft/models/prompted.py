@@ -302,7 +302,7 @@ class PromptedModel:
     @contextmanager
     def _attached(self, batch: Batch, prompt: Prompts) -> Iterator[dict[str, Any]]:
         """Attach the batch's prompts; yields the arguments for the model's forward pass."""
-        vectors, sites = self._prompts(batch, prompt)
+        vectors, sites, changes = self._prompts(batch, prompt)
         inputs: dict[str, Any] = {"input_ids": batch.tokens, "attention_mask": batch.mask}
         # Masked and seq2seq models number their text as without a prefix.
         if self.family == "causal" and self._numbered:
@@ -310,18 +310,23 @@ class PromptedModel:
         if batch.decoder_tokens is not None:
             inputs["decoder_input_ids"] = batch.decoder_tokens
             inputs["decoder_attention_mask"] = batch.decoder_mask
-        with self.port.attached(vectors, sites):
+        with self.port.attached(vectors, sites, changes):
             yield inputs
 
     def _prompts(
         self, batch: Batch, prompt: Prompts
-    ) -> tuple[Tensor | None, dict[str, SitePrefix]]:
-        """The batch's virtual tokens and prefixes, soft prompts compiled where heads are split."""
+    ) -> tuple[Tensor | None, dict[str, SitePrefix], Tensor | None]:
+        """The batch's virtual tokens, prefixes and changes of its text's embeddings.
+
+        Soft prompts are compiled where heads are split.
+        """
         for one, _ in self._groups(prompt, len(batch)):
             self.check(one)
         gathered = gather(emitted(prompt, batch), len(batch), self.device)
         fits(gathered.tensors, batch.virtual, self.name, self.geometry, self.takes_prefixes)
         of = gathered.index(len(batch))
+        texts = [batched_vectors(tensors, "text") for tensors in gathered.tensors]
+        changes = texts[0] if len(texts) == 1 else merge_vectors(texts, of)
         heads = batch.head_of or (0,) * len(batch)
         units = {
             unit: place for place, unit in enumerate(dict.fromkeys(zip(of, heads, strict=True)))
@@ -347,7 +352,7 @@ class PromptedModel:
             merged, sites = merge_vectors(vectors, of), merge_sites(prefixes, of)
         if batch.prefix_at is not None and "self" in sites:
             sites["self"] = sites["self"].seen_from(batch.prefix_at, batch.tokens.shape[1])
-        return merged, sites
+        return merged, sites, changes
 
     def compile(self, tokens: Tensor, vectors: Tensor) -> Tensor:
         """The shared prompt pass: a beginning, run once, as keys and values.

@@ -19,8 +19,19 @@ METHODS = [
     ("crosspt", {"configuration": "SLP2", "encoder": "mlp", "hidden": 4}),
     ("ptg", {}),
     ("ptg", {"instance": False}),
+    ("attempt", {}),
+    ("mpt", {}),
+    ("dept", {"rank": 2, "positions": 5}),
 ]
 IDS = ["-".join(map(str, [name, *settings.values()])) for name, settings in METHODS]
+
+
+def built(method, model, kind, settings):
+    if method == "dept" and (kind == "prefix" or model.family == "causal"):
+        with pytest.raises(ConfigError, match="dept"):
+            build(method, model, kind=kind, **settings)
+        pytest.skip("DePT is for soft prompts of models that read the input apart")
+    return build(method, model, kind=kind, **settings)
 
 
 @pytest.mark.parametrize(("method", "settings"), METHODS, ids=IDS)
@@ -28,7 +39,9 @@ IDS = ["-".join(map(str, [name, *settings.values()])) for name, settings in METH
 @pytest.mark.parametrize("family", ["gpt2", "t5", "bert"])
 def test_gradients_reach_what_trains_and_nothing_else(method, settings, kind, family):
     model = tiny(family)
-    module = build(method, model, kind=kind, **settings)
+    module = built(method, model, kind, settings)
+    for parameter in module.parameters():  # what starts at zero hides what it is multiplied with
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
     before = {name: buffer.clone() for name, buffer in module.named_buffers()}
     batch = a_batch(model, module)
     model.loss(batch, module).backward()
@@ -43,8 +56,8 @@ def test_gradients_reach_what_trains_and_nothing_else(method, settings, kind, fa
 @pytest.mark.parametrize(("method", "settings"), METHODS, ids=IDS)
 @pytest.mark.parametrize("kind", ["soft-prompt", "prefix"])
 def test_frozen_is_the_module(method, settings, kind):
-    model = tiny("gpt2")
-    module = build(method, model, kind=kind, **settings)
+    model = tiny("bart")
+    module = built(method, model, kind, settings)
     for parameter in module.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     card = card_for(module, model)

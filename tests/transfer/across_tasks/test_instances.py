@@ -7,7 +7,7 @@ from conftest import tiny
 from pools import TEXTS, a_batch
 from promptgraft.models.states import mean_states
 from promptgraft.transfer.across_tasks import instances
-from promptgraft.transfer.across_tasks.instances import Encodings, pooled_embeddings, sources
+from promptgraft.transfer.across_tasks.instances import Encodings, PooledEmbeddings, sources
 
 FAMILIES = ["gpt2", "opt", "t5", "bart", "bert", "albert"]
 
@@ -51,7 +51,7 @@ def test_encodings_are_means_of_the_top_layer(family):
 def test_pooled_embeddings_as_a_loop():
     model = tiny("gpt2")
     batch = a_batch(model, torch.randn(3, 16))
-    found = pooled_embeddings(model, batch)
+    found = PooledEmbeddings(model)(batch)
     table = model.model.get_input_embeddings().weight
     for row, ids in enumerate(sources(batch, "causal")):
         for d in range(16):

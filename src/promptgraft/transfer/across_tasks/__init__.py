@@ -1,6 +1,13 @@
 """Transfer across tasks: prompt modules that are built from a pool of source prompts."""
 
-from promptgraft.transfer.across_tasks import crosspt, ptg, spot  # they register themselves
+from promptgraft.transfer.across_tasks import (  # they register themselves
+    attempt,
+    crosspt,
+    dept,
+    mpt,
+    ptg,
+    spot,
+)
 from promptgraft.transfer.across_tasks.adaptive import AdaptivePrompt, restore
 from promptgraft.transfer.across_tasks.method import METHODS, Given, Transfer, build, settings_of
 from promptgraft.transfer.across_tasks.pool import Pool, kind_of, parents, pool_of
@@ -11,9 +18,12 @@ __all__ = [
     "Given",
     "Pool",
     "Transfer",
+    "attempt",
     "build",
     "crosspt",
+    "dept",
     "kind_of",
+    "mpt",
     "parents",
     "pool_of",
     "ptg",

@@ -1,6 +1,7 @@
 """The value of a method that gives every row its own prompt: a small module, kept as it was."""
 
 import copy
+from dataclasses import replace
 
 import torch
 
@@ -14,19 +15,24 @@ from promptgraft.transfer.across_tasks.pool import Pool
 class AdaptivePrompt:
     """A frozen model takes it like any prompt; each row of a batch gets what the module gives it.
 
+    task   which of the module's target tasks it is for
     usual  the prompt of no row in particular, a plain value: what a library lists and compares
     state  the module as it is stored beside that value
     """
 
-    def __init__(self, module: Transfer, card: PromptCard) -> None:
+    def __init__(self, module: Transfer, card: PromptCard, task: int = 0) -> None:
         self._module = copy.deepcopy(module).requires_grad_(False)
+        self._task = task
         self.card = card
         self.usual: Prompt = value_of(self(), card)
-        self.state: ModuleState = self._module.state()
+        state = self._module.state()
+        self.state = ModuleState(state.settings | {"task": task}, state.tensors)
 
     @torch.no_grad()
     def __call__(self, batch: Batch | None = None) -> PromptTensors:
-        tensors: PromptTensors = self._module(batch)
+        if batch is None:
+            return self._module.each()[self._task]
+        tensors: PromptTensors = self._module(replace(batch, tasks=(self._task,) * len(batch)))
         return tensors
 
     def __len__(self) -> int:
@@ -35,7 +41,7 @@ class AdaptivePrompt:
 
     def with_card(self, card: PromptCard) -> "AdaptivePrompt":
         """The same under another card."""
-        return AdaptivePrompt(self._module, card)
+        return AdaptivePrompt(self._module, card, self._task)
 
 
 def restore(state: ModuleState, model: FrozenModel, card: PromptCard) -> AdaptivePrompt | None:
@@ -59,4 +65,4 @@ def restore(state: ModuleState, model: FrozenModel, card: PromptCard) -> Adaptiv
         return None
     module.load_state_dict(state.tensors)
     module.to(model.device)
-    return AdaptivePrompt(module, card)
+    return AdaptivePrompt(module, card, settings["task"])

@@ -34,14 +34,21 @@ def sources(batch: Batch, family: Family) -> list[Source]:
     ]
 
 
-def pooled_embeddings(model: FrozenModel, batch: Batch) -> Tensor:
-    """The largest of the source's input embeddings in each dimension (ATTEMPT): [B, D]."""
-    ids = sources(batch, model.family)
-    flat = model.embed(
-        torch.tensor([token for row in ids for token in row or (model.encoder.pad,)])
-    )
-    parts = torch.split(flat, [len(row) or 1 for row in ids])
-    return torch.stack([part.amax(0) for part in parts])
+class PooledEmbeddings:
+    """The largest of the source's input embeddings in each dimension (ATTEMPT)."""
+
+    def __init__(self, model: FrozenModel) -> None:
+        self.model = model
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PooledEmbeddings":
+        return self  # the copy of a module reads with the same frozen model
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """[B, D]."""
+        model = self.model
+        ids = [row or (model.encoder.pad,) for row in sources(batch, model.family)]
+        flat = model.embed(torch.tensor([token for row in ids for token in row]))
+        return torch.stack([part.amax(0) for part in torch.split(flat, list(map(len, ids)))])
 
 
 class Encodings:

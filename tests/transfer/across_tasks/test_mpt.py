@@ -1,0 +1,51 @@
+"""MPT: the product as a loop, the fit to a pool, several tasks in one batch."""
+
+import torch
+
+from conftest import tiny
+from pools import LENGTH, build, some_prompts
+from promptgraft.transfer.across_tasks.mpt import decompose
+
+S, P, W = 4, 3, 7
+
+
+def error(prompts, shared, u, v):
+    fitted = shared * u[..., None] * v[:, None]
+    return (prompts - fitted).square().sum().item()
+
+
+def test_the_product_as_a_loop():
+    module = build("mpt", tiny("t5"), tasks=("a", "b"))
+    for parameter in module.parameters():
+        parameter.data.normal_()
+    for task, emitted in enumerate(module.each()):
+        for p in range(LENGTH):
+            for d in range(16):
+                u, v = module.left["input"][task, p], module.right["input"][task, d]
+                expected = module.shared["input"][p, d] * u * v
+                torch.testing.assert_close(emitted["input"][p, d], expected)
+
+
+def test_prompts_that_are_rank_one_versions_are_fitted_exactly():
+    shared, u, v = torch.randn(P, W), torch.rand(S, P) + 0.5, torch.rand(S, W) + 0.5
+    prompts = shared * u[..., None] * v[:, None]
+    assert error(prompts, *decompose(prompts, 200)) < 1e-4 * prompts.square().sum()
+
+
+def test_every_round_comes_closer():
+    prompts = torch.randn(S, P, W)
+    errors = [error(prompts, *decompose(prompts, rounds)) for rounds in range(8)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.9 * errors[0]
+
+
+def test_starts():
+    model = tiny("t5")
+    mean = torch.stack([p.vectors for p in some_prompts(model).values()]).mean(0)
+    module = build("mpt", model, start="mean")
+    torch.testing.assert_close(module()["input"], mean)
+    assert not torch.allclose(build("mpt", model)()["input"], mean)
+    drawn = build("mpt", model, count=0)
+    assert torch.equal(drawn()["input"], drawn.shared["input"])
+    assert drawn.rates == {"left": 0.4, "right": 0.4}
+    assert drawn.trainable() == LENGTH * 16 + LENGTH + 16
