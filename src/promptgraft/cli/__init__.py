@@ -14,6 +14,7 @@ from promptgraft.cli import (
     ls,
     score,
     show,
+    study,
     terminal,
     transfer,
     tune,
@@ -54,6 +55,7 @@ for name, module in {
     "transfer": transfer,
     "ls": ls,
     "show": show,
+    "study": study,
     "doctor": doctor,
 }.items():
     app.command(name, epilog=module.EPILOG)(module.command)

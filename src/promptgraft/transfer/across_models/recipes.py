@@ -8,11 +8,11 @@ from promptgraft.training import read
 from promptgraft.transfer.across_models.method import METHODS, Method
 from promptgraft.transfer.across_models.relative import Relative
 
-PAPER_TOP_K = 8192
+PAPER = Relative(top_k=8192)
 
 RECIPES: dict[str, Method] = {
-    "paper": Relative(top_k=PAPER_TOP_K),
-    "paper-code": Relative(top_k=PAPER_TOP_K, mask_of="last", solver="constrained"),
+    "paper": PAPER,
+    "paper-code": Relative(top_k=PAPER.top_k, mask_of="last", solver="constrained"),
 }
 
 

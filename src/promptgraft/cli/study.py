@@ -1,0 +1,55 @@
+"""`promptgraft study`: a paper's tables and figures, measured on the models one has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from promptgraft.cli import terminal
+
+EPILOG = """\b
+Example, at miniature scale (PROMPTGRAFT_DATA names a folder that holds lama/):
+  promptgraft study ptfer -m mini/bert-s -m mini/bert-m -m mini/roberta-s
+
+\b
+The paper's models, from the hub:
+  promptgraft study ptfer -m bert-base-cased -m bert-large-cased -m roberta-base -m roberta-large
+"""
+
+
+def command(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="ptfer.")],
+    models: Annotated[
+        list[str], typer.Option("--model", "-m", help="A model that takes part; several of them.")
+    ],
+    part: Annotated[
+        list[str] | None,
+        typer.Option(help="A table or figure: 1, 2, 3, 5, claims, figure-2, … [default: all]"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Prompts tuned for each relation.")] = 3,
+    relation: Annotated[
+        list[str] | None,
+        typer.Option("--relation", help="A relation of LAMA, such as P19. [default: all 41]"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="[default: studies/STUDY]")
+    ] = None,
+) -> None:
+    """Reproduce a paper's tables and figures.
+
+    A study that was stopped goes on where it was.
+    """
+    from promptgraft.errors import ConfigError
+    from promptgraft.studies import STUDIES
+    from promptgraft.studies.relations import RELATIONS
+
+    study = STUDIES[name]
+    parts = part or list(study.parts)
+    for one in parts:
+        if one not in study.parts:
+            raise ConfigError(f"{name} has no part {one!r}; it has {', '.join(study.parts)}.")
+    folder = out or Path("studies") / name
+    page = study.run(models, folder, seeds, relation or RELATIONS, parts, terminal.note)
+    print(page)

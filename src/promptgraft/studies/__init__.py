@@ -1,0 +1,8 @@
+"""The papers' tables and figures as studies: each a name, and a function that measures and writes.
+
+A study keeps what it measured in its folder, so that one which was stopped goes on where it was.
+"""
+
+from promptgraft.studies.report import STUDIES, Study
+
+__all__ = ["STUDIES", "Study"]

@@ -1,0 +1,147 @@
+"""Prompts of LAMA's relations, tuned on some models and moved between them, each measured once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from promptgraft.library import Library
+from promptgraft.models import FrozenModel
+from promptgraft.studies import relations
+from promptgraft.studies.memo import Memo
+from promptgraft.studies.relations import RELATIONS, Facts
+from promptgraft.transfer.across_models import Method, anchors
+from promptgraft.transfer.across_models.method import METHODS, Sent, Space
+from promptgraft.transfer.across_models.relative import (
+    matching_loss,
+    relative_representation,
+    several,
+    to_scale,
+)
+
+TEST_ROWS, VALIDATION_ROWS = 250, 100
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a transfer came to: accuracy in per cent and matching loss, by relation."""
+
+    accuracy: Mapping[str, float]
+    loss: Mapping[str, float]
+
+
+class Moves:
+    """Measures transfers between some models, each once; what was measured is kept in a folder."""
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        folder: Path,
+        seeds: int = 3,
+        names: Sequence[str] = RELATIONS,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.names, self.relations, self.seeds, self.say = list(models), list(names), seeds, say
+        self.memo = Memo(folder / "measured.jsonl")
+        self.library = Library(folder / "library")
+        self._loaded: dict[str, FrozenModel] = {}
+        self._spaces: dict[tuple[str, tuple[str, ...]], Space] = {}
+
+    def model(self, name: str) -> FrozenModel:
+        """A model of the study, loaded once."""
+        if name not in self._loaded:
+            self._loaded[name] = FrozenModel.load(name)
+        return self._loaded[name]
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What is asked, the same of every model."""
+        most = {"test": TEST_ROWS, "validation": VALIDATION_ROWS}
+        return relations.facts([self.model(name) for name in self.names], self.relations, most)
+
+    def prompts(self, name: str, seed: int, length: int) -> dict[str, Tensor]:
+        """The tuned prompts [P, D] of a model, by relation."""
+        self.say(f"prompts of {name}, seed {seed}, length {length}")
+        found = relations.tune(self.model(name), self.facts, seed, self.library, length)
+        return {relation: prompt.vectors.cpu().float() for relation, prompt in found.items()}
+
+    def tuned(self, name: str, seed: int, length: int = relations.LENGTH) -> dict[str, float]:
+        """Accuracy of a model with its own prompts."""
+
+        def measure() -> dict[str, float]:
+            prompts = self.prompts(name, seed, length)
+            return relations.accuracy(self.model(name), self.facts, prompts)
+
+        return self._measured(["tuned", name, seed, length], measure)
+
+    def manual(self, name: str) -> dict[str, float]:
+        """Accuracy of a model with LAMA's wordings."""
+
+        def measure() -> dict[str, float]:
+            bare = dict.fromkeys(self.relations)
+            return relations.accuracy(self.model(name), self.facts, bare, manual=True)
+
+        return self._measured(["manual", name], measure)
+
+    def moved(
+        self,
+        sources: Sequence[str],
+        target: str,
+        method: Method,
+        seed: int,
+        length: int = relations.LENGTH,
+    ) -> Moved:
+        """Accuracy of a model with prompts that were moved to it."""
+        kind = next(name for name, one in METHODS.items.items() if type(method) is one)
+        settings = method.model_dump(mode="json", exclude_defaults=True)
+
+        def measure() -> dict[str, dict[str, float]]:
+            self.say(f"{' + '.join(sources)} to {target}, {kind} {settings or ''}, seed {seed}")
+            prompts, losses = self._move(sources, target, method, seed, length)
+            found = relations.accuracy(self.model(target), self.facts, prompts)
+            return {"accuracy": found, "loss": losses}
+
+        key = ["moved", list(sources), target, kind, settings, seed, length, self.relations]
+        found = self.memo(key, measure)
+        return Moved(found["accuracy"], found["loss"])
+
+    def _measured(self, key: list[object], measure: Callable[[], object]) -> dict[str, float]:
+        found: dict[str, float] = self.memo([*key, self.relations], measure)
+        return found
+
+    def _move(
+        self, sources: Sequence[str], target: str, method: Method, seed: int, length: int
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Move the prompts of all relations at once; each row goes its own way."""
+        models = [self.model(name) for name in (*sources, target)]
+        words = tuple(
+            anchors.choose(
+                anchors.shared_anchors(models),
+                method.anchors,
+                method.anchors_by,
+                method.anchors_seed,
+            )
+        )
+        given = [self.prompts(name, seed, length) for name in sources]
+        sent = [
+            Sent(torch.cat([prompts[name] for name in self.relations]), self._space(source, words))
+            for source, prompts in zip(sources, given, strict=True)
+        ]
+        place = self._space(target, words)
+        rows = torch.split(method.move(sent, place), length)
+        scaled = [to_scale(row, place.table) if method.normalise else row for row in rows]
+        wanted = several([relative_representation(one.vectors, one.space.anchors) for one in sent])
+        losses = [
+            matching_loss(relative_representation(row, place.anchors), own).item()
+            for row, own in zip(scaled, torch.split(wanted, length), strict=True)
+        ]
+        names = self.relations
+        return dict(zip(names, scaled, strict=True)), dict(zip(names, losses, strict=True))
+
+    def _space(self, name: str, words: tuple[str, ...]) -> Space:
+        if (name, words) not in self._spaces:
+            self._spaces[name, words] = Space.of(self.model(name), words)
+        return self._spaces[name, words]

@@ -1,0 +1,131 @@
+"""The study end to end on tiny models, and its parts against what they stand for."""
+
+import csv
+
+import pytest
+import torch
+
+from promptgraft.cli import main
+from promptgraft.errors import ConfigError, DataError
+from promptgraft.models import FrozenModel
+from promptgraft.prompts import SoftPrompt
+from promptgraft.studies import STUDIES, ptfer, relations
+from promptgraft.studies.intervals import Mean
+from promptgraft.studies.moves import Moves
+from promptgraft.training import TrainingConfig
+from promptgraft.transfer.across_models import Relative, transfer
+from promptgraft.transfer.across_models.baselines import Discretize
+
+QUICK = TrainingConfig(steps=3, batch_size=4, lr=0.1, evaluate_every=3)
+NAMES = ("P19", "P20")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(relations, "SETTINGS", QUICK)
+    monkeypatch.setattr(relations.tune, "__defaults__", (relations.LENGTH, QUICK, None))
+
+
+def test_facts_are_what_all_models_know_each_once(place):
+    models = [FrozenModel.load(str(place / kind)) for kind in ("bert", "gpt2")]
+    found = relations.facts(models, NAMES, {"test": 3})
+    assert set(found.words) <= {"good", "bad", "great", "fun", "is"}
+    assert all(len(relation.rows["test"]) == 3 for relation in found.relations)
+    rows = found["P19"].rows["train"]
+    assert len({(row["sub_label"], row["obj_label"]) for row in rows}) == len(rows) == 24
+    with pytest.raises(DataError, match="lama/P17"):
+        relations.facts(models, ("P17",))
+
+
+def test_accuracy_is_the_share_of_right_words(place):
+    model = FrozenModel.load(str(place / "bert"))
+    found = relations.facts([model], ("P19",))
+    prompt = torch.randn(2, model.embedding_size)
+    rows = found["P19"].rows["test"]
+    right = 0
+    for row in rows:
+        (word,) = model.fill([row], prompt, "{sub_label} {prompt} {mask} .", found.words)
+        right += word == row["obj_label"]
+    got = relations.accuracy(model, found, {"P19": prompt})
+    assert got == {"P19": 100 * right / len(rows)}
+
+
+def test_a_causal_model_is_asked_for_the_next_word(place):
+    model = FrozenModel.load(str(place / "gpt2"))
+    found = relations.facts([model], ("P19",))
+    assert found["P19"].wording("causal") == "{sub_label} is"
+    got = relations.accuracy(model, found, {"P19": None}, manual=True)
+    rows = found["P19"].rows["test"]
+    likely = model.choose(rows, found.words, None, "{sub_label} is")
+    right = sum(word == row["obj_label"] for word, row in zip(likely, rows, strict=True))
+    assert got["P19"] == 100 * right / len(rows)
+
+
+def test_prompts_are_tuned_once(place):
+    moves = Moves([str(place / "bert")], place / "out", 1, NAMES)
+    first = moves.prompts(moves.names[0], 0, 2)
+    assert {len(prompt) for prompt in first.values()} == {2}
+    again = Moves(moves.names, place / "out", 1, NAMES).prompts(moves.names[0], 0, 2)
+    assert all(torch.equal(first[name], again[name]) for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    "method", [Relative(), Relative(top_k=9, normalise=False), Discretize(anchors=20)]
+)
+def test_all_relations_at_once_are_moved_as_one_by_one(place, method):
+    names = [str(place / kind) for kind in ("bert", "albert")]
+    moves = Moves(names, place / "out", 1, NAMES)
+    together, losses = moves._move(names[:1], names[1], method, 0, 2)
+    for name in NAMES:
+        kept = moves.library.get(f"lama-{name}@bert:2-seed0")
+        assert isinstance(kept, SoftPrompt)
+        alone = transfer([kept], [moves.model(names[0])], moves.model(names[1]), method)
+        torch.testing.assert_close(together[name], alone.vectors, rtol=1e-4, atol=1e-5)
+        trust = alone.card.hyperparameters["trust"]
+        assert losses[name] == pytest.approx(trust["matching_loss"], abs=1e-5)
+
+
+def test_the_study_writes_its_page_and_goes_on_where_it_was(place, capsys, monkeypatch):
+    monkeypatch.setattr(ptfer, "METHODS", {"discretize": Discretize(), "relative": ptfer.PAPER})
+    words = ["study", "ptfer", "-m", "./bert", "-m", "./albert", "--seeds", "2"]
+    words += [option for name in NAMES for option in ("--relation", name)]
+    words += [option for part in ("1", "2", "3", "figure-3") for option in ("--part", part)]
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 0
+    page = place / "studies" / "ptfer" / "README.md"
+    assert capsys.readouterr().out.strip() == "studies/ptfer/README.md"
+    text = page.read_text()
+    assert "Table 3" in text
+    assert "The paper's table 3" in text
+    with (page.parent / "3-methods.csv").open() as stream:
+        lines = list(csv.reader(stream))
+    assert lines[0] == ["method", "source", "./bert", "./albert"]
+    assert len(lines) == 1 + 2 * 2 + 1
+    assert (page.parent / "figure-3.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setattr(Moves, "_move", None)  # nothing is measured again
+    with pytest.raises(SystemExit) as again:
+        main(words)
+    assert again.value.code == 0
+    assert page.read_text() == text
+
+
+def test_claims_are_decided_by_their_intervals():
+    assert ptfer.Claim("", Mean(2.0, 1.0, 3.0)).verdict == "holds"
+    assert ptfer.Claim("", Mean(-2.0, -3.0, -1.0)).verdict == "the opposite holds"
+    assert ptfer.Claim("", Mean(0.5, -1.0, 2.0)).verdict == "not shown"
+
+
+def test_the_papers_figures_are_all_there():
+    tables = {table.name: table for table in ptfer.published()}
+    assert len(tables["paper-3"].rows) == 4 + 4 + 4 + 2
+    assert tables["paper-3"].rows[0][:3] == ["discretize", "b-base", "12.93"]
+    assert tables["paper-5"].rows[0] == ["manual", "", "30.64", "20.48", "4.73", "8.01", "10.23"]
+
+
+def test_refused(place):
+    with pytest.raises(SystemExit) as stopped:
+        main(["study", "ptfer", "-m", "./bert", "--part", "7"])
+    assert stopped.value.code == 1
+    with pytest.raises(ConfigError, match="Did you mean 'ptfer'"):
+        STUDIES["ptfr"]
