@@ -38,9 +38,7 @@ def library(tmp_path_factory) -> Library:
 
 
 def by_hand(one: SoftPrompt, other: SoftPrompt) -> float:
-    a, b = (
-        [sum(row[d] for row in p.vectors.tolist()) / P for d in range(D)] for p in (one, other)
-    )
+    a, b = ([sum(row[d] for row in p.vectors.tolist()) / P for d in range(D)] for p in (one, other))
     dot = sum(x * y for x, y in zip(a, b, strict=True))
     return dot / sum(x * x for x in a) ** 0.5 / sum(y * y for y in b) ** 0.5
 

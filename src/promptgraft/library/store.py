@@ -107,7 +107,13 @@ class Library:
 
     def get(self, name: str) -> Prompt:
         """The prompt of this name, or the only one whose name goes on from here with @ or :."""
-        return prompts.load(self._folder(self.resolve(name)))
+        name = self.resolve(name)
+        try:
+            return prompts.load(self._folder(name))
+        except BadFileError:
+            if name in self:
+                raise
+            raise self._missing(name) from None  # removed at this very moment
 
     def show(self, name: str) -> Entry:
         """Like `get`, but the card and the path only."""
@@ -150,10 +156,12 @@ class Library:
 
     def empty_trash(self) -> int:
         """Delete for good what was removed; returns how many prompts."""
-        items = sorted((self.path / TRASH).glob("*"))
-        for item in items:
-            files.remove_folder(item)
-        return len(items)
+        count = 0
+        for item in (self.path / TRASH).glob("[!.]*"):
+            with suppress(FileNotFoundError):  # another process empties it too
+                files.remove_folder(item)
+                count += 1
+        return count
 
     def rename(self, name: str, new: str) -> str:
         """Give the prompt of exactly this name another one; returns it."""
