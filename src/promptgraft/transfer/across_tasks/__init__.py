@@ -8,7 +8,7 @@ from promptgraft.transfer.across_tasks import (  # they register themselves
     ptg,
     spot,
 )
-from promptgraft.transfer.across_tasks.adaptive import AdaptivePrompt, restore
+from promptgraft.transfer.across_tasks.adaptive import AdaptivePrompt, frozen, restore, stored
 from promptgraft.transfer.across_tasks.method import METHODS, Given, Transfer, build, settings_of
 from promptgraft.transfer.across_tasks.pool import Pool, kind_of, parents, pool_of
 
@@ -22,6 +22,7 @@ __all__ = [
     "build",
     "crosspt",
     "dept",
+    "frozen",
     "kind_of",
     "mpt",
     "parents",
@@ -30,4 +31,5 @@ __all__ = [
     "restore",
     "settings_of",
     "spot",
+    "stored",
 ]

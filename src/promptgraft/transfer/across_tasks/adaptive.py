@@ -1,7 +1,7 @@
 """The value of a method that gives every row its own prompt: a small module, kept as it was."""
 
 import copy
-from dataclasses import replace
+from typing import cast
 
 import torch
 
@@ -30,10 +30,7 @@ class AdaptivePrompt:
 
     @torch.no_grad()
     def __call__(self, batch: Batch | None = None) -> PromptTensors:
-        if batch is None:
-            return self._module.each()[self._task]
-        tensors: PromptTensors = self._module(replace(batch, tasks=(self._task,) * len(batch)))
-        return tensors
+        return cast(PromptTensors, self._module.of(self._task)(batch))
 
     def __len__(self) -> int:
         """P."""
@@ -66,3 +63,16 @@ def restore(state: ModuleState, model: FrozenModel, card: PromptCard) -> Adaptiv
     module.load_state_dict(state.tensors)
     module.to(model.device)
     return AdaptivePrompt(module, card, settings["task"])
+
+
+def frozen(module: Transfer, card: PromptCard, task: int = 0) -> Prompt | AdaptivePrompt:
+    """What a method comes to for one of its target tasks: a plain value where one can hold it."""
+    if module.adapts:
+        return AdaptivePrompt(module, card, task)
+    with torch.no_grad():
+        return value_of(module.each()[task], card)
+
+
+def stored(value: Prompt | AdaptivePrompt) -> tuple[Prompt, ModuleState | None]:
+    """What a folder holds of it: a plain value, and the module beside it if there is one."""
+    return (value.usual, value.state) if isinstance(value, AdaptivePrompt) else (value, None)

@@ -38,6 +38,7 @@ class Attempt(Transfer):
 
     Settings: ClassVar = AttemptSettings
     adapts = True
+    joint: ClassVar = True
 
     def __init__(self, given: Given, settings: AttemptSettings) -> None:
         super().__init__(given, settings)

@@ -99,6 +99,7 @@ class CrossPT(Transfer):
 
     Settings: ClassVar = CrossPTSettings
     needs_pool: ClassVar = False
+    joint: ClassVar = True
 
     def __init__(self, given: Given, settings: CrossPTSettings) -> None:
         super().__init__(given, settings)

@@ -1,7 +1,7 @@
 """What the methods of transfer across tasks have in common; each registers itself by name."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from promptgraft.errors import ConfigError
-from promptgraft.models import Encoded, FrozenModel, PromptTensors
+from promptgraft.models import Batch, Emitter, Encoded, FrozenModel, PromptTensors
 from promptgraft.modules import Layout, PromptModule, Start
 from promptgraft.modules.registry import Registry
 from promptgraft.prompts import ModuleState
@@ -64,12 +64,14 @@ class Transfer(PromptModule):
     """A prompt module that is built from a pool of source prompts.
 
     adapts  whether each row gets a prompt of its own, so that no one value can hold it
+    joint   whether several target tasks can be tuned together
     """
 
     Settings: ClassVar[type[Settings]]
     name: ClassVar[str]
     needs_pool: ClassVar[bool] = True
     adapts: bool = False
+    joint: ClassVar[bool] = False
 
     def __init__(self, given: Given, settings: Any) -> None:
         super().__init__(given.layout)
@@ -79,6 +81,17 @@ class Transfer(PromptModule):
     def each(self) -> list[PromptTensors]:
         """The prompt of every target task, unbatched."""
         return [self()]
+
+    def of(self, task: int) -> Emitter:
+        """What gives rows of one target task their prompts; their batch need not say which."""
+
+        def emit(batch: Batch | None = None) -> PromptTensors | Sequence[PromptTensors]:
+            if batch is None:
+                return self.each()[task]
+            given: PromptTensors = self(replace(batch, tasks=(task,) * len(batch)))
+            return given
+
+        return emit
 
     def borrowed(self) -> tuple[list[str], Tensor] | None:
         """What each target task takes from whom: the columns' names and weights [tasks, columns].
@@ -129,4 +142,7 @@ def build(method: str, given: Given, settings: Mapping[str, Any]) -> Transfer:
         raise ConfigError(
             f"{method} needs source prompts: name some of the library, for instance --pool 'glue/*'"
         )
+    if len(given.tasks) > 1 and not kind.joint:
+        able = ", ".join(name for name in METHODS.names() if METHODS[name].joint)
+        raise ConfigError(f"{method} tunes one task at a time; several together: {able}.")
     return kind(given, settings_of(method, settings))

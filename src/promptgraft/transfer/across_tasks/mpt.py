@@ -36,6 +36,7 @@ class MPT(Transfer):
 
     Settings: ClassVar = MPTSettings
     needs_pool: ClassVar = False
+    joint: ClassVar = True
 
     def __init__(self, given: Given, settings: MPTSettings) -> None:
         super().__init__(given, settings)
