@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,14 @@ def read(file: Path) -> list[dict[str, Any]]:
         except ValueError:
             raise BadFileError(f"{file}, line {number}: not JSON.") from None
     return lines
+
+
+def thinned(lines: Sequence[Line], most: int = 60) -> tuple[float, ...]:
+    """The training losses as a card keeps them: means of at most 60 equal stretches."""
+    losses = [float(line["loss"]) for line in lines]
+    count = min(most, len(losses))
+    ends = [len(losses) * number // count for number in range(count + 1)]
+    return tuple(sum(losses[a:b]) / (b - a) for a, b in pairwise(ends))
 
 
 def save(lines: Sequence[Line], score: str, file: Path) -> None:

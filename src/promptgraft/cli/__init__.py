@@ -8,16 +8,25 @@ import typer
 
 from promptgraft.cli import (
     demo,
+    diff,
     doctor,
     evaluate,
+    gc,
     generate,
+    index,
     ls,
+    pack,
+    rename,
+    rm,
     score,
     show,
+    similar,
     study,
+    tag,
     terminal,
     transfer,
     tune,
+    verify,
 )
 from promptgraft.errors import BadFileError, PromptgraftError, StoppedError, WrongModelError
 
@@ -55,6 +64,15 @@ for name, module in {
     "transfer": transfer,
     "ls": ls,
     "show": show,
+    "similar": similar,
+    "diff": diff,
+    "tag": tag,
+    "rename": rename,
+    "rm": rm,
+    "gc": gc,
+    "verify": verify,
+    "pack": pack,
+    "index": index,
     "study": study,
     "doctor": doctor,
 }.items():

@@ -10,6 +10,11 @@ from promptgraft.cli.options import Json, LibraryPath
 EPILOG = """\b
 Example:
 $ promptgraft ls
+$ promptgraft ls '*@mini/*' --where 'metric.accuracy>80 and created>2026-03'
+
+\b
+In a filter: = != > >= < <=, ~ for a glob, and, or, not, parentheses; a field alone
+asks whether the card has it. Fields as in `show --json`; the front may be left out.
 """
 
 
@@ -17,6 +22,13 @@ def command(
     pattern: Annotated[
         str, typer.Argument(metavar="GLOB", help="Names, such as 'sst2@*' or '*@mini/*'.")
     ] = "*",
+    where: Annotated[
+        str | None,
+        typer.Option(metavar="FILTER", help="On card fields, as in the example."),
+    ] = None,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="Only groups of names with the same numbers.")
+    ] = False,
     library: LibraryPath = None,
     as_json: Json = False,
 ) -> None:
@@ -24,7 +36,14 @@ def command(
     from promptgraft.library import Library
 
     store = Library(library)
-    entries = store.list(pattern)
+    if duplicates:
+        groups = store.duplicates()
+        if as_json:
+            terminal.print_json(groups)
+        for group in () if as_json else groups:
+            print("  ".join(group))
+        return
+    entries = store.list(pattern, where)
     for broken in entries.broken:
         terminal.note(f"broken: {broken.reason}")
     if as_json:
@@ -36,7 +55,8 @@ def command(
         )
         return
     if not entries:
-        terminal.note(f"No prompts{'' if pattern == '*' else f' like {pattern}'} in {store.path}.")
+        like = "" if pattern == "*" else f" like {pattern}"
+        terminal.note(f"No prompts{like}{f' with {where}' if where else ''} in {store.path}.")
         return
     rows = []
     for entry in entries:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +13,7 @@ from promptgraft.cli import terminal
 from promptgraft.cli.options import Json, LibraryPath, PromptName
 
 if TYPE_CHECKING:
+    from promptgraft.library import Origin
     from promptgraft.prompts import PromptCard
 
 EPILOG = """\b
@@ -29,32 +32,59 @@ def command(
 ) -> None:
     """Show all that is known about a prompt."""
     from promptgraft import api
-    from promptgraft.library import Library
+    from promptgraft.library import Library, children, origin
     from promptgraft.prompts import load_card
 
+    store = Library(library)
     if (Path(prompt) / "prompt.json").is_file():
         name, card, path = prompt, load_card(prompt), Path(prompt)
+        made: list[str] = []
     else:
-        name, card, path = Library(library).show(prompt)
+        name, card, path = store.show(prompt)
+        made = children(store, name)
+    tree = origin(store, name, card)
     nearest: list[list[tuple[str, float]]] = []
     if tokens:
         with terminal.waiting(f"loading {card.base.name}"):
             nearest = api.nearest_tokens(api.resolve(str(path)))
     if as_json:
-        found = {"name": name, "path": path, "card": card.model_dump(mode="json")}
+        found: dict[str, Any] = {"name": name, "path": path, "card": card.model_dump(mode="json")}
+        found |= {"lineage": asdict(tree), "children": made}
         terminal.print_json(found | ({"nearest_tokens": nearest} if tokens else {}))
         return
-    terminal.print_facts([("Name", name), *_facts(card), ("Folder", str(path))])
+    more = {
+        "Loss": _curve(card.curve) if card.curve else "",
+        "Parents": "\n".join(_branches(tree)),
+        "Made from it": "\n".join(made),
+        "Folder": str(path),
+    }
+    terminal.print_facts(
+        [("Name", name), *_facts(card), *((key, value) for key, value in more.items() if value)]
+    )
     if tokens:
         print("\nVirtual token: its nearest real tokens, with the cosine")
         for number, near in enumerate(nearest, 1):
             print(f"{number:4d}: " + "  ".join(f"{token} {cosine:.2f}" for token, cosine in near))
 
 
+def _curve(losses: Sequence[float]) -> str:
+    return f"{terminal.sparkline(losses)}  {losses[0]:.3f} to {losses[-1]:.3f}"
+
+
+def _branches(tree: Origin, before: str = "") -> list[str]:
+    """The ancestors as lines of a tree."""
+    lines = []
+    for number, parent in enumerate(tree.parents, 1):
+        last = number == len(tree.parents)
+        here = "" if parent.is_here else "  (not here)"
+        lines.append(f"{before}{'└─' if last else '├─'} {parent.relation} {parent.name}{here}")
+        lines += _branches(parent, before + ("   " if last else "│  "))
+    return lines
+
+
 def _facts(card: PromptCard) -> list[tuple[str, str]]:
     base = card.base
     words = (card.verbalizer or {}).items()
-    parents = [f"{p.relation} {p.name} ({p.content_hash[:12]})" for p in card.parents]
     facts = {
         "Kind": f"{card.kind}, {card.length} virtual tokens",
         "Model": f"{base.name} ({base.family}, {base.embedding_size} dimensions, "
@@ -64,7 +94,6 @@ def _facts(card: PromptCard) -> list[tuple[str, str]]:
         "Words": ", ".join(f"{label} = {word}" for label, word in words),
         "Method": card.method,
         "Metrics": "\n".join(f"{name} {value:.2f}" for name, value in card.metrics.items()),
-        "Parents": "\n".join(parents),
         "Settings": "\n".join(f"{name}={value}" for name, value in card.hyperparameters.items()),
         "Seed": None if card.seed is None else str(card.seed),
         "Data": card.data_hash and card.data_hash[:12],

@@ -59,6 +59,13 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
             print(" " * width + f"  {line}")
 
 
+def sparkline(values: Sequence[float]) -> str:
+    """A curve in one line of blocks, lowest to highest."""
+    low, high = min(values), max(values)
+    step = (high - low) / 7 or 1
+    return "".join("▁▂▃▄▅▆▇█"[round((value - low) / step)] for value in values)
+
+
 def scores(evaluation: Evaluation | Scores) -> str:
     """`accuracy 81.2 (78.4 to 83.9)  f1 …`: per cent, with 95 % intervals."""
     parts = []

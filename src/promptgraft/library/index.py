@@ -23,6 +23,7 @@ from promptgraft import files
 from promptgraft.errors import PromptgraftError
 from promptgraft.library import filters, names
 from promptgraft.library.database import Database, writing
+from promptgraft.library.fields import flat
 from promptgraft.prompts import PromptCard, load_card, load_content_hash
 
 TRUSTED = 2_000_000_000  # nanoseconds
@@ -344,17 +345,3 @@ def _field(database: sqlite3.Connection, name: str) -> int:
         database.execute("INSERT INTO names (name) VALUES (?)", (name,))
         found = database.execute(sql, (name,)).fetchone()
     return int(found[0])
-
-
-def flat(value: Any, name: str = "") -> Iterator[tuple[str, str | float]]:
-    """The fields of a card with the names that filters know: `base.name`, `metrics.test.f1`."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from flat(inner, f"{name}.{key}" if name else key)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from flat(inner, name)
-    elif isinstance(value, bool):
-        yield name, str(value).lower()
-    elif isinstance(value, (str, int, float)):
-        yield name, value

@@ -238,6 +238,11 @@ class Library:
                 sound += 1
         return sound, broken
 
+    def rebuild(self) -> None:
+        """Make the index again from the folders."""
+        if self.path.is_dir():
+            self.index.rebuild()
+
     def _is_fresh(self) -> bool:
         """Bring the index up to date; False if there is no library yet."""
         if not self.path.exists():

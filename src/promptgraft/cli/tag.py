@@ -1,0 +1,26 @@
+"""`promptgraft tag`: keep a copy of a prompt under a tag."""
+
+from typing import Annotated
+
+import typer
+
+from promptgraft.cli.options import LibraryPath
+
+EPILOG = """\b
+Example:
+$ promptgraft tag sst2@mini/bert-s best
+"""
+
+
+def command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name in the library.")],
+    tag: Annotated[str, typer.Argument(help="What stands after the colon: TASK@MODEL:TAG.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also if there is such a prompt.")
+    ] = False,
+    library: LibraryPath = None,
+) -> None:
+    """Keep a copy of a prompt as TASK@MODEL:TAG, which later runs do not replace."""
+    from promptgraft.library import Library
+
+    print(Library(library).tag(name, tag, replace))

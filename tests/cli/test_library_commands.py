@@ -1,0 +1,174 @@
+"""The commands that look after the library, run in this process."""
+
+import json
+
+import pytest
+import torch
+
+from conftest import tiny
+from promptgraft import cli
+from promptgraft.cli import terminal
+from promptgraft.library import Library
+from promptgraft.prompts import Parent, PromptCard, SoftPrompt
+from promptgraft.transfer.across_models.words import vocabulary
+
+COMMANDS = ("similar", "diff", "tag", "rename", "rm", "gc", "verify", "pack", "index")
+
+
+WORDS = {
+    1: ("good", "bad", "great", "fun", "is"),
+    2: ("film", "story", "cast", "long", "too"),
+    3: ("food", "area", "near", "river", "one"),
+}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models")
+    for kind in ("bert", "gpt2"):
+        model = tiny(kind)
+        model.model.save_pretrained(place / kind)
+        model.tokenizer.save_pretrained(place / kind)
+    return place
+
+
+def soft(kind: str, number: int, **fields) -> SoftPrompt:
+    model = tiny(kind)
+    base = model.reference.model_copy(update={"name": f"./{kind}"})
+    known = vocabulary(model.tokenizer)
+    words = torch.tensor([known.find(f" {word}") for word in WORDS[number]])
+    card = PromptCard(kind="soft-prompt", length=5, base=base, task=f"t{number}", **fields)
+    return SoftPrompt(model.embed(words).cpu(), card)
+
+
+@pytest.fixture
+def library(tmp_path, models, monkeypatch) -> Library:
+    monkeypatch.chdir(models)
+    monkeypatch.setenv("PROMPTGRAFT_LIBRARY", str(tmp_path / "library"))
+    library = Library()
+    first = soft("bert", 1, metrics={"test.accuracy": 90.0}, curve=(3.0, 2.0, 1.0))
+    library.add(first, "one@bert")
+    parent = Parent(name="old name", content_hash=first.content_hash, relation="initialised-from")
+    lost = Parent(name="lost@m", content_hash="ab", relation="mixed-from")
+    library.add(soft("bert", 2, parents=(parent, lost), seed=3), "two@bert")
+    library.add(first.with_card(first.card), "one@bert:copy")
+    library.add(soft("gpt2", 1), "one@gpt2")
+    return library
+
+
+@pytest.fixture
+def run(library, capsys):
+    def run(*words):
+        with pytest.raises(SystemExit) as left:
+            cli.main(words)
+        return (left.value.code, *capsys.readouterr())
+
+    return run
+
+
+def test_every_command_has_an_example(run):
+    for name in COMMANDS:
+        code, out, _ = run(name, "--help")
+        assert code == 0
+        assert f"Example:\n  $ promptgraft {name}" in out
+
+
+def test_ls_where(run):
+    found = json.loads(run("ls", "--where", "metric.accuracy>80", "--json")[1])
+    assert [entry["name"] for entry in found] == ["one@bert", "one@bert:copy"]
+    code, _, err = run("ls", "--where", "metric.acc>80")
+    assert code == 1
+    assert "no prompt here has a field 'metric.acc'" in err
+    assert run("ls", "--duplicates")[1] == "one@bert  one@bert:copy\n"
+    assert "No prompts with seed>5" in run("ls", "--where", "seed>5")[2]
+
+
+def test_show_has_lineage_and_curve(run):
+    out = run("show", "two@bert")[1]
+    assert "├─ initialised-from one@bert\n" in out
+    assert "└─ mixed-from lost@m  (not here)\n" in out
+    out = run("show", "one@bert")[1]
+    assert "Loss          █▅▁  3.000 to 1.000\n" in out.replace("▄", "▅")
+    assert "Made from it  two@bert\n" in out
+    found = json.loads(run("show", "two@bert", "--json")[1])
+    assert [parent["name"] for parent in found["lineage"]["parents"]] == ["one@bert", "lost@m"]
+
+
+def test_sparkline():
+    assert terminal.sparkline([0, 7, 3, 7]) == "▁█▄█"
+    assert terminal.sparkline([2, 2]) == "▁▁"
+
+
+def test_diff(run):
+    out = run("diff", "one@bert", "two@bert")[1]
+    assert [line.split() for line in out.splitlines()[:2]] == [
+        ["FIELD", "one@bert", "two@bert"],
+        ["task", "t1", "t2"],
+    ]
+    assert "seed" in out
+    assert "Cosine of the means" in out
+    assert run("diff", "one@bert", "one@bert:copy")[1] == "The same numbers.\n"
+
+
+def test_tag_rename_rm_gc(run, library):
+    assert run("tag", "two", "best")[:2] == (0, "two@bert:best\n")
+    assert run("tag", "two@bert", "best")[0] == 1
+    assert run("tag", "two@bert", "best", "--replace")[0] == 0
+    assert run("rename", "two@bert:best", "three@bert")[1] == "three@bert\n"
+    code, _, err = run("rm", "three@bert", "one@bert:copy")
+    assert code == 0
+    assert "mv '" in err
+    assert "three@bert" not in library
+    assert run("gc")[1] == "2 prompts deleted\n"
+    assert len(library) == 3
+
+
+def test_verify_and_index(run, library):
+    assert run("verify")[:2] == (0, "4 prompts are sound, 0 are not\n")
+    (library.show("one@gpt2").path / "prompt.safetensors").write_bytes(b"noise")
+    code, out, err = run("verify")
+    assert (code, out) == (3, "3 prompts are sound, 1 are not\n")
+    assert "one@gpt2" in err
+    assert ".broken" in err
+    assert run("index")[1] == f"3 prompts in {library.path}\n"
+
+
+def test_similar(run):
+    lines = run("similar", "one@bert")[1].splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", "one@bert:copy", "two@bert"]
+    assert lines[1].split()[1] == "1.000"
+
+
+def test_similar_across_models(run, library):
+    """Prompts of the same words in two models lie alike among the words that both know."""
+    library.add(soft("gpt2", 3), "three@gpt2")
+    library.add(soft("gpt2", 3).with_card(away(soft("gpt2", 3).card)), "gone@nowhere")
+    code, out, err = run("similar", "one@bert", "--across", "--json")
+    assert code == 0, err
+    found = {one["name"]: one["cosine"] for one in json.loads(out)}
+    assert next(iter(found)) == "one@bert:copy"
+    assert found.keys() == {"one@bert:copy", "two@bert", "one@gpt2", "three@gpt2"}
+    assert found["one@bert:copy"] == pytest.approx(1)
+    assert found["one@gpt2"] > found["three@gpt2"]
+    assert "left out" in err
+    assert "nowhere" in err
+
+
+def away(card: PromptCard) -> PromptCard:
+    base = card.base.model_copy(update={"name": "./nowhere", "fingerprint": "00"})
+    return card.model_copy(update={"base": base})
+
+
+def test_pack(run, library, tmp_path):
+    code, out, _ = run("pack", "*@bert", "--precision", "int8")
+    assert code == 0
+    assert "2 prompts" in out
+    assert len(library) == 4
+    run("pack", "*@bert", "--precision", "int8", "--to", str(tmp_path / "small"))
+    small = Library(tmp_path / "small")
+    assert [entry.name for entry in small.list()] == ["one@bert", "two@bert"]
+    parent = small.show("one@bert").card.parents[-1]
+    assert (parent.name, parent.relation) == ("one@bert", "rounded-to-int8")
+    apart = (small.get("one@bert").vectors - library.get("one@bert").vectors).abs().max()
+    found = json.loads(run("pack", "one@bert", "--precision", "int8", "--json")[1])
+    assert found[0]["largest"] == pytest.approx(apart.item())
