@@ -15,7 +15,7 @@ D = 16
 
 def literal(module, sources, target, pooled):
     """The prompt of one row, number by number."""
-    down, up, norm = module.attention[0].weight, module.attention[2].weight, module.attention[3]
+    down, up, norm = module.network[0].weight, module.network[2].weight, module.network[3]
     hidden = [sum(float(w) * float(x) for w, x in zip(row, pooled, strict=True)) for row in down]
     hidden = [h / (1 + math.exp(-h)) for h in hidden]
     out = [sum(float(w) * h for w, h in zip(row, hidden, strict=True)) for row in up]

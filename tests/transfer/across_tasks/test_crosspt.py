@@ -60,7 +60,7 @@ def test_what_each_configuration_trains(name):
     expected += len(TASKS) * columns if columns > 1 else 0
     assert module.trainable() == expected
     assert module.matrix().shape == (len(TASKS), columns)
-    assert len(module.borrowed()[0]) == columns
+    assert len(module.borrowed().columns) == columns
 
 
 def test_the_paper_s_count_with_a_linear_encoder():

@@ -29,9 +29,9 @@ def test_targeted_starts_at_the_most_similar():
     module = across_tasks.build("spot", start, {"probe_steps": 7})
     torch.testing.assert_close(module()["input"], second)
     assert asked == [7]
-    names, weights = module.borrowed()
-    assert names[weights[0].argmax()] == "b@tiny"
-    two = across_tasks.build("spot", start, {"top": 2}).borrowed()[1][0]
+    found = module.borrowed()
+    assert found.columns[found.weights[0].argmax()] == "b@tiny"
+    two = across_tasks.build("spot", start, {"top": 2}).borrowed().weights[0]
     assert (two > 0).sum() == 2
     assert two.argmax() == 1
     assert two.sum() == 1

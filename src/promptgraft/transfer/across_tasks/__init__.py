@@ -9,17 +9,30 @@ from promptgraft.transfer.across_tasks import (  # they register themselves
     spot,
 )
 from promptgraft.transfer.across_tasks.adaptive import AdaptivePrompt, frozen, restore, stored
-from promptgraft.transfer.across_tasks.method import METHODS, Given, Transfer, build, settings_of
+from promptgraft.transfer.across_tasks.clustering import cluster
+from promptgraft.transfer.across_tasks.method import (
+    METHODS,
+    Borrowed,
+    Given,
+    Transfer,
+    build,
+    settings_of,
+)
 from promptgraft.transfer.across_tasks.pool import Pool, kind_of, parents, pool_of
+from promptgraft.transfer.across_tasks.similarity import SIMILARITIES, as_weights, vectors
 
 __all__ = [
     "METHODS",
+    "SIMILARITIES",
     "AdaptivePrompt",
+    "Borrowed",
     "Given",
     "Pool",
     "Transfer",
+    "as_weights",
     "attempt",
     "build",
+    "cluster",
     "crosspt",
     "dept",
     "frozen",
@@ -32,4 +45,5 @@ __all__ = [
     "settings_of",
     "spot",
     "stored",
+    "vectors",
 ]

@@ -1,9 +1,11 @@
 """The value of a method that gives every row its own prompt: a small module, kept as it was."""
 
 import copy
+from dataclasses import replace
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from promptgraft.models import Batch, FrozenModel, PromptTensors
 from promptgraft.modules import Layout, value_of
@@ -31,6 +33,16 @@ class AdaptivePrompt:
     @torch.no_grad()
     def __call__(self, batch: Batch | None = None) -> PromptTensors:
         return cast(PromptTensors, self._module.of(self._task)(batch))
+
+    @torch.no_grad()
+    def attention(self, batch: Batch) -> tuple[tuple[str, ...], Tensor] | None:
+        """Names of the prompts that are mixed, and each row's weights [B, C]; None if it has none.
+
+        The batch is one that was encoded for this prompt.
+        """
+        found = self._module.borrowed()
+        weights = self._module.attention(replace(batch, tasks=(self._task,) * len(batch)))
+        return None if found is None or weights is None else (found.columns, weights)
 
     def __len__(self) -> int:
         """P."""

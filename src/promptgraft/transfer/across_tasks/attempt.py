@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from promptgraft.models import Batch, PromptTensors
 from promptgraft.transfer.across_tasks.instances import PooledEmbeddings
 from promptgraft.transfer.across_tasks.learned import Fixed
-from promptgraft.transfer.across_tasks.method import Given, Settings, Transfer, register
+from promptgraft.transfer.across_tasks.method import Borrowed, Given, Settings, Transfer, register
 from promptgraft.transfer.across_tasks.similarity import vectors
 
 
@@ -46,7 +46,7 @@ class Attempt(Transfer):
         self.pool = Fixed(given.pool.stack())
         self.targets = nn.ParameterDict(given.drawn(len(given.tasks)))
         width = sum(given.layout.widths().values())
-        self.attention = nn.Sequential(
+        self.network = nn.Sequential(
             nn.Linear(given.layout.embedding_size, settings.hidden, bias=False),
             nn.SiLU(),
             nn.Linear(settings.hidden, width, bias=False),
@@ -73,18 +73,21 @@ class Attempt(Transfer):
             return self.each()[0]
         return self.layout.shape(self._mixed(self.pooled(batch), torch.tensor(batch.tasks)))
 
-    def weights(self, inputs: Tensor, tasks: Tensor) -> Tensor:
+    def attention(self, batch: Batch) -> Tensor:
+        return self._weights(self.pooled(batch), torch.tensor(batch.tasks))
+
+    def _weights(self, inputs: Tensor, tasks: Tensor) -> Tensor:
         """[B, D] pooled inputs and their tasks [B] to attention weights [B, S + 1]."""
         keys = vectors(self.pool()).amax(1)
         own = vectors(dict(self.targets.items())).amax(1)[tasks]
-        queries = self.attention(inputs)
+        queries = self.network(inputs)
         scores = torch.cat([queries @ keys.T, (queries * own).sum(1, keepdim=True)], dim=1)
         weights: Tensor = (scores / self.temperature).softmax(-1)
         return weights
 
     def _mixed(self, inputs: Tensor, tasks: Tensor) -> dict[str, Tensor]:
         """Tables [B, P, width]."""
-        weights = self.weights(inputs, tasks)
+        weights = self._weights(inputs, tasks)
         sources, own = weights[:, :-1], 1 + weights[:, -1, None, None]
         return {
             name: own * self.targets[name][tasks] + torch.einsum("bs,spw->bpw", sources, table)
@@ -92,8 +95,11 @@ class Attempt(Transfer):
         }
 
     @torch.no_grad()
-    def borrowed(self) -> tuple[list[str], Tensor]:
+    def borrowed(self) -> Borrowed:
         """The attention for the mean input of the training rows."""
         tasks = torch.arange(len(self.tasks))
         inputs = self.get_buffer("usual_input").expand(len(tasks), -1)
-        return [*self.sources, "target"], self.weights(inputs, tasks)
+        sources, targets = vectors(self.pool()), vectors(dict(self.targets.items()))
+        prompts = [sources.expand(len(tasks), *sources.shape), targets[:, None]]
+        weights = self._weights(inputs, tasks)
+        return Borrowed((*self.sources, "target"), weights, torch.cat(prompts, dim=1))

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from promptgraft.errors import ConfigError
 from promptgraft.models import Batch, PromptTensors
 from promptgraft.transfer.across_tasks.learned import Fixed, Learned, PromptEncoder
-from promptgraft.transfer.across_tasks.method import Given, Settings, Transfer, register
+from promptgraft.transfer.across_tasks.method import Borrowed, Given, Settings, Transfer, register
+from promptgraft.transfer.across_tasks.similarity import vectors
 
 NAMES = re.compile("PI?|SLP?(N|[1-9][0-9]*)?|SI(L|P|LP)")
 
@@ -178,7 +179,13 @@ class CrossPT(Transfer):
         return [prompts[task] for task in batch.tasks]
 
     @torch.no_grad()
-    def borrowed(self) -> tuple[list[str], Tensor]:
+    def borrowed(self) -> Borrowed:
         """The matrix of attention weights: all that inference needs besides the prompts."""
-        columns = [*self.sources, *(["private"] if self.kind.has_private else [])]
-        return columns, self.matrix()
+        columns = (*self.sources, "private") if self.kind.has_private else self.sources
+        parts = []
+        if self.shared is not None:
+            shared = vectors(self.shared())
+            parts.append(shared.expand(len(self.tasks), *shared.shape))
+        if self.private is not None:
+            parts.append(vectors(self.private())[:, None])
+        return Borrowed(columns, self.matrix(), torch.cat(parts, dim=1))

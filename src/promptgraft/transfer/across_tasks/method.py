@@ -29,6 +29,20 @@ class Settings(BaseModel):
 
 
 @dataclass(frozen=True)
+class Borrowed:
+    """What each target task takes from whom.
+
+    columns  names of the C prompts that are mixed: the sources, perhaps one of the task's own
+    weights  [tasks, C]
+    prompts  [tasks, C, P, W], attention sites side by side
+    """
+
+    columns: tuple[str, ...]
+    weights: Tensor
+    prompts: Tensor
+
+
+@dataclass(frozen=True)
 class Given:
     """What a method is built from.
 
@@ -93,11 +107,12 @@ class Transfer(PromptModule):
 
         return emit
 
-    def borrowed(self) -> tuple[list[str], Tensor] | None:
-        """What each target task takes from whom: the columns' names and weights [tasks, columns].
+    def borrowed(self) -> Borrowed | None:
+        """What each target task takes from whom; None where a method has no such weights."""
+        return None
 
-        None where a method has no such weights.
-        """
+    def attention(self, batch: Batch) -> Tensor | None:
+        """The weights [B, columns] of each row, where they depend on it."""
         return None
 
     def state(self) -> ModuleState:

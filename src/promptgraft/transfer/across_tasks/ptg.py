@@ -12,8 +12,8 @@ from promptgraft.models import Batch, FrozenModel, PromptTensors
 from promptgraft.transfer.across_tasks.clustering import cluster
 from promptgraft.transfer.across_tasks.instances import Encodings
 from promptgraft.transfer.across_tasks.learned import Fixed
-from promptgraft.transfer.across_tasks.method import Given, Settings, Transfer, register
-from promptgraft.transfer.across_tasks.similarity import SIMILARITIES, vectors
+from promptgraft.transfer.across_tasks.method import Borrowed, Given, Settings, Transfer, register
+from promptgraft.transfer.across_tasks.similarity import as_weights, vectors
 
 
 class PTGSettings(Settings):
@@ -103,16 +103,17 @@ class PTG(Transfer):
         tables = attend(self.get_buffer("usual_query")[None])
         return self.layout.shape({name: table[0] for name, table in tables.items()})
 
-    def weights(self, batch: Batch) -> Tensor:
+    def attention(self, batch: Batch) -> Tensor | None:
         """The scores s of each row, mean over the heads: [B, S]."""
-        return self._scores(self.encodings(batch)).mean(1)
+        return self._scores(self.encodings(batch)).mean(1) if self.adapts else None
 
     @torch.no_grad()
-    def borrowed(self) -> tuple[list[str], Tensor] | None:
-        """The scores for the mean query of the training rows."""
+    def borrowed(self) -> Borrowed | None:
+        """The scores for the mean query of the training rows, mean over the heads."""
         if not (self.settings.memory and self.settings.pool):
             return None
-        return list(self.sources), self._scores(self.get_buffer("usual_query")[None]).mean(1)
+        weights = self._scores(self.get_buffer("usual_query")[None]).mean(1)
+        return Borrowed(self.sources, weights, vectors(self.pool())[None])
 
     def _scores(self, instances: Tensor) -> Tensor:
         """Instance queries [B, d] to [B, heads, S]; the code's reading has them by query."""
@@ -171,7 +172,4 @@ def _groups(given: Given, settings: PTGSettings) -> list[int]:
             )
         return settings.groups
     stacked = vectors(given.pool.stack())
-    weights = SIMILARITIES[settings.similarity](stacked, stacked)
-    if settings.similarity in ("cosine", "tokens"):
-        weights = (1 + weights) / 2  # a graph has no negative weights
-    return cluster(weights, settings.clusters)
+    return cluster(as_weights(settings.similarity, stacked), settings.clusters)

@@ -47,6 +47,12 @@ SIMILARITIES: Mapping[str, Similarity] = {
 }
 
 
+def as_weights(name: str, prompts: Tensor) -> Tensor:
+    """A graph's weights [S, S] by a similarity; cosines are moved to [0, 1]."""
+    found = SIMILARITIES[name](prompts, prompts)
+    return (1 + found) / 2 if name in ("cosine", "tokens") else found
+
+
 def vectors(tables: Mapping[str, Tensor]) -> Tensor:
     """Tables [S, P, width] of all attention sites side by side: [S, P, W]."""
     return torch.cat(list(tables.values()), dim=-1)

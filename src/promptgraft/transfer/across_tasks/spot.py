@@ -7,7 +7,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from promptgraft.models import Batch, PromptTensors
-from promptgraft.transfer.across_tasks.method import Given, Settings, Transfer, register
+from promptgraft.transfer.across_tasks.learned import Fixed
+from promptgraft.transfer.across_tasks.method import Borrowed, Given, Settings, Transfer, register
 from promptgraft.transfer.across_tasks.similarity import SIMILARITIES, vectors
 
 
@@ -37,6 +38,7 @@ class SPoT(Transfer):
     def __init__(self, given: Given, settings: SPoTSettings) -> None:
         super().__init__(given, settings)
         pool = given.pool.stack()
+        self.pool = Fixed(pool)
         self.register_buffer("weights", _weights(given, settings))
         start = {n: torch.einsum("s,spw->pw", self.weights, table) for n, table in pool.items()}
         self.tables = nn.ParameterDict(start)
@@ -44,9 +46,9 @@ class SPoT(Transfer):
     def forward(self, batch: Batch | None = None) -> PromptTensors:
         return self.layout.shape(dict(self.tables.items()))
 
-    def borrowed(self) -> tuple[list[str], Tensor]:
+    def borrowed(self) -> Borrowed:
         """The weights of the sources in the start."""
-        return list(self.sources), self.get_buffer("weights")[None]
+        return Borrowed(self.sources, self.get_buffer("weights")[None], vectors(self.pool())[None])
 
 
 def _weights(given: Given, settings: SPoTSettings) -> Tensor:
