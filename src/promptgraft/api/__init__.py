@@ -6,6 +6,7 @@ from promptgraft.api.names import resolve
 from promptgraft.api.scoring import Scores, score
 from promptgraft.api.tuning import Plan, Run, plan, resume, tune
 from promptgraft.api.using import evaluate, generate, nearest_tokens
+from promptgraft.api.weights import Weights, tune_weights
 
 __all__ = [
     "Plan",
@@ -13,6 +14,7 @@ __all__ = [
     "Run",
     "Scores",
     "TuneConfig",
+    "Weights",
     "evaluate",
     "generate",
     "nearest_tokens",
@@ -23,4 +25,5 @@ __all__ = [
     "score",
     "transfer",
     "tune",
+    "tune_weights",
 ]

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from promptgraft.errors import did_you_mean
 from promptgraft.training import TrainingConfig
+from promptgraft.training.baselines import BASELINES
 from promptgraft.transfer.across_tasks import METHODS, settings_of
 
 PLAIN = ("soft-prompt", "prefix")  # methods that start from no other prompts
@@ -27,12 +28,14 @@ class TuneConfig(TrainingConfig):
     data: dict[str, Any] = Field(default_factory=dict)
     """Settings of the task, as `tasks.load` takes them: text, label, verbalizer, metrics, ..."""
     method: str = "soft-prompt"
-    """soft-prompt or prefix; or, from a pool of source prompts, a method of
-    transfer.across_tasks: crosspt, spot, ..."""
+    """soft-prompt or prefix; from a pool of source prompts, a method of transfer.across_tasks:
+    crosspt, spot, ...; or for comparison one of training.baselines: fine-tuning, lora, ..."""
     pool: list[str] = Field(default_factory=list)
     """Source prompts: names in the library, patterns such as glue/*, or folders."""
     transfer: dict[str, Any] = Field(default_factory=dict)
     """Settings of a method of transfer.across_tasks, as its class names them."""
+    weights: dict[str, Any] = Field(default_factory=dict)
+    """Settings of a baseline, as its class names them: layers, share, rank, ..."""
     module: str = "direct"
     """direct, mlp, linear or lstm."""
     hidden: int = Field(default=512, gt=0)
@@ -73,7 +76,7 @@ class TuneConfig(TrainingConfig):
     @field_validator("method")
     @classmethod
     def _known(cls, method: str) -> str:
-        known = [*PLAIN, *METHODS.names()]
+        known = [*PLAIN, *METHODS.names(), *BASELINES.names()]
         if method not in known:
             raise ValueError(f"expected one of {', '.join(known)}.{did_you_mean(method, known)}")
         return method
@@ -89,11 +92,18 @@ class TuneConfig(TrainingConfig):
     def _listed(cls, pool: object) -> object:
         return [name for name in pool.split(",") if name] if isinstance(pool, str) else pool
 
+    @property
+    def trains_weights(self) -> bool:
+        """Whether the method is a baseline, which leaves weights and no prompt."""
+        return self.method in BASELINES.names()
+
     def training(self) -> TrainingConfig:
         """The part that the loop needs, with the learning rate decided."""
         rate = self.lr
         if rate is None and self.method in PLAIN:
             rate = RATES.get((self.method, self.module), NETWORK_RATE)
+        elif rate is None and self.trains_weights:
+            rate = BASELINES[self.method].rate
         elif rate is None:
             rate = settings_of(self.method, self.transfer).rate
         own = {name: getattr(self, name) for name in TrainingConfig.model_fields}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -16,21 +16,26 @@ from promptgraft.models import Encoded, FrozenModel
 from promptgraft.modules import INITIALISERS, Initialiser, Kind, Layout, PromptModule, Start
 from promptgraft.prompts import Parent, Prompt
 from promptgraft.tasks import Task
-from promptgraft.training import Objective, encode, evaluate, mean_loss
+from promptgraft.training import Objective, baselines, encode, evaluate, mean_loss
+from promptgraft.training.baselines import Baseline
 from promptgraft.transfer import across_tasks
+
+Module = TypeVar("Module", PromptModule, Baseline)
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[Module]):
     """A run, ready to start.
 
+    model    the frozen model, or the baseline's own
+    module   what is trained
     settled  settings that depended on what was found: the names in the pool, the length
     """
 
     model: FrozenModel
     task: Task
     template: str
-    module: PromptModule
+    module: Module
     encoded: Sequence[Encoded]
     objective: Objective
     validate: Callable[[], float] | None
@@ -44,18 +49,12 @@ def prepare(
     task: Task | None,
     library: Library | None,
     dry: bool = False,
-) -> Job:
+) -> Job[PromptModule]:
     """Load, render and initialise; raises everything that can be wrong with the settings.
 
     dry  tune nothing, not even what a method would tune to find its start
     """
-    task = task or tasks.load(config.task, **config.data)
-    if config.few_shot is not None:
-        task = task.few_shot(config.few_shot, config.seed)
-    model = model or FrozenModel.load(
-        config.model, config.device, config.dtype, max_length=config.max_length
-    )
-    template = config.template or task.template(model.family)
+    task, model, template = _given(config, model, task)
     pool = sources(config, model, task.name, library)
     layout = _layout(config, model, pool)
     initialiser, parents = _initialiser(config, task, library)
@@ -89,6 +88,33 @@ def prepare(
     validate = _validation(config, model, task, module, objective, template)
     settled = {"pool": list(pool), "length": layout.length}
     return Job(model, task, template, module, encoded, objective, validate, parents, settled)
+
+
+def prepare_weights(
+    config: TuneConfig, model: FrozenModel | None, task: Task | None
+) -> Job[Baseline]:
+    """The same for a baseline: weights of a copy of the model, and no prompt."""
+    task, model, template = _given(config, model, task)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        module = baselines.build(config.method, model, config.weights)
+    encoded = encode(module.model, task, task.rows("train"), None, template)
+    objective = Objective(module.model, task, config.objective, template)
+    validate = _validation(config, module.model, task, module, objective, template)
+    return Job(module.model, task, template, module, encoded, objective, validate, (), {})
+
+
+def _given(
+    config: TuneConfig, model: FrozenModel | None, task: Task | None
+) -> tuple[Task, FrozenModel, str]:
+    """The task with its few rows, the model, and the template."""
+    task = task or tasks.load(config.task, **config.data)
+    if config.few_shot is not None:
+        task = task.few_shot(config.few_shot, config.seed)
+    model = model or FrozenModel.load(
+        config.model, config.device, config.dtype, max_length=config.max_length
+    )
+    return task, model, config.template or task.template(model.family)
 
 
 def _layout(config: TuneConfig, model: FrozenModel, pool: dict[str, Prompt]) -> Layout:
@@ -145,7 +171,7 @@ def _validation(
     config: TuneConfig,
     model: FrozenModel,
     task: Task,
-    module: PromptModule,
+    module: PromptModule | Baseline,
     objective: Objective,
     template: str,
 ) -> Callable[[], float] | None:

@@ -1,26 +1,24 @@
 """Tune a prompt, plan it, go on with it."""
 
-import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import promptgraft
 from promptgraft import files, prompts
-from promptgraft.analysis import curves
 from promptgraft.api.config import TuneConfig
-from promptgraft.api.job import Job, module_settings, prepare, validated_by
+from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
+from promptgraft.api.job import Job, module_settings, prepare, prepare_weights
 from promptgraft.api.names import library_name
-from promptgraft.errors import PromptgraftError
+from promptgraft.api.weights import Weights, tune_weights
+from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.modules import PromptModule
 from promptgraft.prompts import Prompt, PromptCard
-from promptgraft.tasks import Row, Task
+from promptgraft.tasks import Task
 from promptgraft.training import Evaluation, Outcome, Report, evaluate, read, train
 from promptgraft.transfer.across_tasks import AdaptivePrompt, Transfer
 
@@ -47,7 +45,9 @@ class Plan:
     """What a run would take (`tune --dry-run`).
 
     stored  numbers of the prompt that is kept; what is trained may be more, such as an MLP
-    share   of `stored` in the model's parameters
+    frozen  parameters of the model as it is
+    share   of `stored` in these
+    flops_per_step, bytes_peak  None for a baseline, whose weights are no prompt's
     """
 
     trainable: int
@@ -55,8 +55,8 @@ class Plan:
     frozen: int
     share: float
     rows: int
-    flops_per_step: float
-    bytes_peak: float
+    flops_per_step: float | None
+    bytes_peak: float | None
 
 
 def tune(
@@ -81,14 +81,13 @@ def tune(
             if value is not None:
                 settings[key] = value if isinstance(value, str) else value.name
         config = read(TuneConfig, None, settings)
+    if config.trains_weights:
+        raise ConfigError(f"{config.method} trains weights, not a prompt: use api.tune_weights.")
     loaded = model if isinstance(model, FrozenModel) else None
     job = prepare(config, loaded, task if isinstance(task, Task) else None, library)
     config = config.model_copy(update=job.settled)
     folder = config.folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        _drop_checkpoint(folder)  # of a run with other settings
-    _write_yaml(folder / "config.yaml", config)
+    begin(folder, config, resume)
     outcome = train(
         job.module,
         job.encoded,
@@ -99,7 +98,7 @@ def tune(
         resume,
         report,
     )
-    test = _test_rows(job.task, config)
+    test = rows_to_score(job.task, config)
     evaluation = None
     if test:
         frozen = _frozen(job.module, _card(config, job, {}))
@@ -113,12 +112,8 @@ def tune(
     prompts.save(prompt, folder, state)
     store = library or Library()
     name = store.add(prompt, library_name(card, config.tag), state, replace=True)
-    summary = _summary(job, outcome, evaluation)
-    with files.whole_file(folder / "results.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2))
-    lines = curves.read(folder / "metrics.jsonl")
-    curves.save(lines, summary["validation"], folder / "curves.png")
-    _drop_checkpoint(folder)
+    summary = summary_of(job, outcome, evaluation)
+    write_results(folder, summary)
     return Run(prompt, name, outcome, evaluation, folder, summary, adaptive)
 
 
@@ -131,9 +126,12 @@ def _frozen(module: PromptModule, card: PromptCard) -> Prompt | AdaptivePrompt:
 
 def plan(config: TuneConfig) -> Plan:
     """What a run would take, without running it: parameters, FLOPs, memory."""
+    if config.trains_weights:
+        own = prepare_weights(config, None, None)
+        trained, rows = own.module.trainable(), len(own.encoded)
+        return Plan(trained, trained, own.module.total, own.module.share(), rows, None, None)
     job = prepare(config, None, None, None, dry=True)
-    rows = job.encoded[: config.batch_size]
-    cost = job.model.cost(job.model.collate(rows), job.module())
+    cost = job.model.cost(job.model.collate(job.encoded[: config.batch_size]), job.module())
     stored = job.module.layout.numbers()
     frozen = sum(p.numel() for p in job.model.model.parameters())
     return Plan(
@@ -152,25 +150,15 @@ def resume(
     *,
     library: Library | None = None,
     report: Callable[[Report], None] | None = None,
-) -> Run:
+) -> Run | Weights:
     """Go on with a run that was stopped."""
     files.heal(folder / "checkpoint")
     if not (folder / "checkpoint").is_dir():
         raise PromptgraftError(f"{folder} holds no checkpoint; nothing can be resumed there.")
     config: TuneConfig = read(TuneConfig, folder / "config.yaml", {"out": folder})
+    if config.trains_weights:
+        return tune_weights(config, resume=True, report=report)
     return tune(config, library=library, resume=True, report=report)
-
-
-def _drop_checkpoint(folder: Path) -> None:
-    if (folder / "checkpoint").is_dir():
-        files.remove_folder(folder / "checkpoint")
-
-
-def _test_rows(task: Task, config: TuneConfig) -> list[Row]:
-    if "test" not in task.splits:
-        return []
-    chosen = task if config.test_rows is None else task.subset("test", config.test_rows, 0)
-    return chosen.rows("test")
 
 
 def _metrics(outcome: Outcome, evaluation: Evaluation | None) -> dict[str, float]:
@@ -182,7 +170,7 @@ def _metrics(outcome: Outcome, evaluation: Evaluation | None) -> dict[str, float
     return found
 
 
-def _card(config: TuneConfig, job: Job, metrics: dict[str, float]) -> PromptCard:
+def _card(config: TuneConfig, job: Job[PromptModule], metrics: dict[str, float]) -> PromptCard:
     defaults = {
         "model",
         "task",
@@ -215,34 +203,3 @@ def _card(config: TuneConfig, job: Job, metrics: dict[str, float]) -> PromptCard
 
 def _module_state(config: TuneConfig, module: PromptModule) -> prompts.ModuleState:
     return prompts.ModuleState(module_settings(config), dict(module.state_dict()))
-
-
-def _summary(job: Job, outcome: Outcome, evaluation: Evaluation | None) -> dict[str, Any]:
-    """What results.json holds."""
-    cut = [row.cut for row in job.encoded if row.cut]
-    summary: dict[str, Any] = {
-        "trainable_parameters": job.module.trainable(),
-        "validation": validated_by(job.task),
-        "outcome": asdict(outcome),
-        "rows_cut": len(cut),
-        "tokens_cut": sum(cut),
-        "notes": list(job.task.notes),
-    }
-    if evaluation is not None:
-        summary["test"] = {
-            "scores": evaluation.scores,
-            "intervals": evaluation.intervals,
-            "samples": [
-                {"prediction": prediction, "references": references}
-                for prediction, references in zip(
-                    evaluation.predictions[:20], evaluation.references[:20], strict=True
-                )
-            ],
-        }
-    return summary
-
-
-def _write_yaml(path: Path, config: TuneConfig) -> None:
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    with files.whole_file(path) as temporary:
-        temporary.write_text(text)

@@ -12,7 +12,7 @@ from promptgraft.cli import terminal
 from promptgraft.cli.options import Json, LibraryPath, Model
 
 if TYPE_CHECKING:
-    from promptgraft.api import Plan, Run, TuneConfig
+    from promptgraft.api import Plan, Run, TuneConfig, Weights
     from promptgraft.library import Library
 
 EPILOG = """\b
@@ -47,8 +47,8 @@ def command(
     method: Annotated[
         str | None,
         typer.Option(
-            help="soft-prompt or prefix; or, with --pool, crosspt, ptg, spot, attempt, mpt or "
-            "dept. [default: soft-prompt]"
+            help="soft-prompt or prefix; with --pool crosspt, ptg, spot, attempt, mpt or dept; to "
+            "compare, fine-tuning, top-layers, bitfit, adapter or lora. [default: soft-prompt]"
         ),
     ] = None,
     pool: Annotated[
@@ -104,6 +104,7 @@ def command(
     from promptgraft.library import Library
 
     store = Library(library)
+    run: Run | Weights
     if resume:
         with terminal.progress(f"{resume}") as report:
             run = api.resume(resume, library=store, report=report)
@@ -118,7 +119,10 @@ def command(
         _print_plan(plan, settings.steps, as_json)
         return
     with terminal.progress(f"{settings.task} on {settings.model}") as report:
-        run = api.tune(settings, library=store, report=report)
+        if settings.trains_weights:
+            run = api.tune_weights(settings, report=report)
+        else:
+            run = api.tune(settings, library=store, report=report)
     _print(run, store, as_json)
 
 
@@ -130,17 +134,25 @@ def _settings(config: Path | None, pairs: list[str], given: dict[str, Any]) -> T
     return settings
 
 
-def _print(run: Run, library: Library, as_json: bool) -> None:
+def _print(run: Run | Weights, library: Library, as_json: bool) -> None:
+    from promptgraft.api import Weights
+
     for text in run.summary["notes"]:
         terminal.note(text)
     if run.summary["rows_cut"]:
         terminal.note(f"{run.summary['rows_cut']} training rows were too long and were cut.")
     if as_json:
-        terminal.print_json({"name": run.name, "folder": run.folder, **run.summary})
+        name = {} if isinstance(run, Weights) else {"name": run.name}
+        terminal.print_json({**name, "folder": run.folder, **run.summary})
         return
     if run.evaluation is not None:
         rows = len(run.evaluation.predictions)
         print(f"{terminal.scores(run.evaluation)}  on {rows} test rows")
+    if isinstance(run, Weights):
+        count = run.summary["trainable_parameters"]
+        print(f"Trained {count:,} parameters, {100 * run.share:.2g} % of the model's")
+        print(f"Run     {run.folder}, with weights.safetensors, curves.png and results.json")
+        return
     print(f"Prompt  {run.name} in {library.path}")
     print(f"Run     {run.folder}, with curves.png and results.json")
     print(f"Next    promptgraft show {run.name}")
@@ -156,7 +168,15 @@ def _print_plan(plan: Plan, steps: int, as_json: bool) -> None:
             ("Stored", f"{plan.stored:,} numbers, {100 * plan.share:.2g} % of the model's"),
             ("Frozen", f"{plan.frozen:,} parameters"),
             ("Training rows", f"{plan.rows:,}"),
-            ("Work", f"{plan.flops_per_step / 1e9:.1f} GFLOPs a step, {steps} steps"),
-            ("Peak memory", f"{plan.bytes_peak / 2**20:,.0f} MiB"),
+            *_work(plan, steps),
         ]
     )
+
+
+def _work(plan: Plan, steps: int) -> list[tuple[str, str]]:
+    if plan.flops_per_step is None or plan.bytes_peak is None:
+        return []
+    return [
+        ("Work", f"{plan.flops_per_step / 1e9:.1f} GFLOPs a step, {steps} steps"),
+        ("Peak memory", f"{plan.bytes_peak / 2**20:,.0f} MiB"),
+    ]

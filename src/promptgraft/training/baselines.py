@@ -5,13 +5,14 @@ the loop as if it were a prompt module; the prompt that it emits is none.
 """
 
 import copy
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-from promptgraft.errors import ConfigError
+from promptgraft.errors import ConfigError, did_you_mean
 from promptgraft.models import Batch, FrozenModel, PromptTensors
 from promptgraft.models.blocks import blocks
 from promptgraft.modules.registry import Registry
@@ -66,7 +67,20 @@ class Baseline(nn.Module, ABC):
         return dict(self.model.model.named_parameters())
 
 
-BASELINES: Registry[Callable[..., Baseline]] = Registry("baseline")
+BASELINES: Registry[type[Baseline]] = Registry("baseline")
+
+
+def build(name: str, model: FrozenModel, settings: Mapping[str, Any]) -> Baseline:
+    """A baseline by name. Raises ConfigError for a setting that it has not."""
+    made: Callable[..., Baseline] = BASELINES[name]
+    known = [own for own in inspect.signature(made).parameters if own != "model"]
+    for own in settings:
+        if own not in known:
+            raise ConfigError(
+                f"{name} has no setting {own!r}; it has {', '.join(known) or 'none'}."
+                + did_you_mean(own, known)
+            )
+    return made(model, **settings)
 
 
 @BASELINES.register("fine-tuning")

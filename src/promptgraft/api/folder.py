@@ -1,0 +1,73 @@
+"""The folder of a run: its settings, results and curves."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from promptgraft import files
+from promptgraft.analysis import curves
+from promptgraft.api.config import TuneConfig
+from promptgraft.api.job import Job, validated_by
+from promptgraft.tasks import Row, Task
+from promptgraft.training import Evaluation, Outcome
+
+
+def write_results(folder: Path, summary: dict[str, Any]) -> None:
+    """results.json and curves.png; the run is over, so its checkpoint goes."""
+    with files.whole_file(folder / "results.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=2))
+    lines = curves.read(folder / "metrics.jsonl")
+    curves.save(lines, summary["validation"], folder / "curves.png")
+    drop_checkpoint(folder)
+
+
+def summary_of(job: Job[Any], outcome: Outcome, evaluation: Evaluation | None) -> dict[str, Any]:
+    """What results.json holds."""
+    cut = [row.cut for row in job.encoded if row.cut]
+    summary: dict[str, Any] = {
+        "trainable_parameters": job.module.trainable(),
+        "validation": validated_by(job.task),
+        "outcome": asdict(outcome),
+        "rows_cut": len(cut),
+        "tokens_cut": sum(cut),
+        "notes": list(job.task.notes),
+    }
+    if evaluation is not None:
+        summary["test"] = {
+            "scores": evaluation.scores,
+            "intervals": evaluation.intervals,
+            "samples": [
+                {"prediction": prediction, "references": references}
+                for prediction, references in zip(
+                    evaluation.predictions[:20], evaluation.references[:20], strict=True
+                )
+            ],
+        }
+    return summary
+
+
+def rows_to_score(task: Task, config: TuneConfig) -> list[Row]:
+    """The test rows, or as many of them as the settings say; none without a test split."""
+    if "test" not in task.splits:
+        return []
+    chosen = task if config.test_rows is None else task.subset("test", config.test_rows, 0)
+    return chosen.rows("test")
+
+
+def begin(folder: Path, config: TuneConfig, resume: bool) -> None:
+    """Make the folder and write its settings; a checkpoint of a run with others goes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        drop_checkpoint(folder)
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    with files.whole_file(folder / "config.yaml") as temporary:
+        temporary.write_text(text)
+
+
+def drop_checkpoint(folder: Path) -> None:
+    """Delete the checkpoint, if there is one."""
+    if (folder / "checkpoint").is_dir():
+        files.remove_folder(folder / "checkpoint")
