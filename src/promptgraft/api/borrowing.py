@@ -1,4 +1,4 @@
-"""What a run starts from besides its own data: the source prompts of a library."""
+"""What a run starts from besides its own data, the source prompts of a library, and took of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,27 +7,30 @@ from tempfile import TemporaryDirectory
 from torch import Tensor
 
 from promptgraft import modules
+from promptgraft.analysis import borrowing
 from promptgraft.api.config import RATES, TuneConfig
 from promptgraft.api.names import name_for, resolve
 from promptgraft.errors import ConfigError
 from promptgraft.library import Library
 from promptgraft.models import Encoded, FrozenModel
-from promptgraft.modules import Layout, Start
-from promptgraft.prompts import Prompt, load
+from promptgraft.modules import Layout, PromptModule, Start
+from promptgraft.prompts import Prompt, PromptCard, load
 from promptgraft.training import Objective, train
+from promptgraft.transfer.across_tasks import Transfer
 
 
 def sources(
-    config: TuneConfig, model: FrozenModel, task: str, library: Library | None
+    config: TuneConfig, model: FrozenModel, tasks: Sequence[str], library: Library | None
 ) -> dict[str, Prompt]:
     """The pool's prompts by name, in the order they are named; a pattern's in order of names.
 
-    A pattern stands for prompts of this model alone, and never for the run's own result.
+    A pattern stands for prompts of this model alone, and never for the run's own results.
 
     Raises ConfigError for a pattern that nothing fits, WrongModelError for a prompt that is named
     and belongs to another model.
     """
     store = library or Library()
+    own = {name_for(task, model.name, config.tag) for task in tasks}
     found: dict[str, Prompt] = {}
     for pattern in config.pool:
         if not set(pattern) & set("*?["):
@@ -35,11 +38,10 @@ def sources(
             model.check(found[pattern])
             continue
         listed = store.list(pattern)
-        own = name_for(task, model.name, config.tag)
         fitting = [
             entry
             for entry in listed
-            if entry.card.base.fingerprint == model.reference.fingerprint and entry.name != own
+            if entry.card.base.fingerprint == model.reference.fingerprint and entry.name not in own
         ]
         if not fitting:
             others = sorted({entry.card.base.name for entry in listed})
@@ -70,3 +72,22 @@ def probe(
         return layout.flatten({name: tensor.detach() for name, tensor in module().items()})
 
     return tune
+
+
+def keep_borrowed(module: PromptModule, folder: Path) -> dict[str, dict[str, float]]:
+    """borrowed.csv and borrowed.png in a run's folder; by task, each prompt's share."""
+    found = borrowing.borrowing_of(module) if isinstance(module, Transfer) else None
+    if found is None:
+        return {}
+    borrowing.write(found, folder)
+    return found.shares()
+
+
+def with_shares(card: PromptCard, shares: Mapping[str, Mapping[str, float]]) -> PromptCard:
+    """The card with the shares of its own task, if there are any."""
+    own = shares.get(Path(card.task or "").stem)
+    if own is None:
+        return card
+    rounded = {name: round(share, 6) for name, share in own.items()}
+    settings = {**card.hyperparameters, "borrowed": rounded}
+    return card.model_copy(update={"hyperparameters": settings})

@@ -12,7 +12,7 @@ from promptgraft.api.config import PLAIN, TuneConfig
 from promptgraft.api.names import load_module, resolve
 from promptgraft.errors import ConfigError
 from promptgraft.library import Library
-from promptgraft.models import Encoded, FrozenModel
+from promptgraft.models import Emitter, Encoded, FrozenModel
 from promptgraft.modules import INITIALISERS, Initialiser, Kind, Layout, PromptModule, Start
 from promptgraft.prompts import Parent, Prompt
 from promptgraft.tasks import Task
@@ -55,9 +55,9 @@ def prepare(
     dry  tune nothing, not even what a method would tune to find its start
     """
     task, model, template = _given(config, model, task)
-    pool = sources(config, model, task.name, library)
-    layout = _layout(config, model, pool)
-    initialiser, parents = _initialiser(config, task, library)
+    pool = sources(config, model, (task.name,), library)
+    layout = layout_for(config, model, pool)
+    initialiser, parents = initialiser_for(config, task, library)
     generator = torch.Generator().manual_seed(config.seed)
 
     def draw() -> Start:
@@ -85,7 +85,7 @@ def prepare(
             parents += across_tasks.parents(pool, f"{config.method}-source")
     if config.init == "prompt" and config.init_prompt is not None and config.method in PLAIN:
         _take_up(module, config, load_module(config.init_prompt, library))
-    validate = _validation(config, model, task, module, objective, template)
+    validate = validation(config, model, task, module, objective, template)
     settled = {"pool": list(pool), "length": layout.length}
     return Job(model, task, template, module, encoded, objective, validate, parents, settled)
 
@@ -100,7 +100,7 @@ def prepare_weights(
         module = baselines.build(config.method, model, config.weights)
     encoded = encode(module.model, task, task.rows("train"), None, template)
     objective = Objective(module.model, task, config.objective, template)
-    validate = _validation(config, module.model, task, module, objective, template)
+    validate = validation(config, module.model, task, module, objective, template)
     return Job(module.model, task, template, module, encoded, objective, validate, (), {})
 
 
@@ -117,7 +117,7 @@ def _given(
     return task, model, config.template or task.template(model.family)
 
 
-def _layout(config: TuneConfig, model: FrozenModel, pool: dict[str, Prompt]) -> Layout:
+def layout_for(config: TuneConfig, model: FrozenModel, pool: dict[str, Prompt]) -> Layout:
     """The form of the prompt: as the method says, or as the pool's prompts have it."""
     if config.method in PLAIN:
         if pool:
@@ -135,7 +135,7 @@ def _layout(config: TuneConfig, model: FrozenModel, pool: dict[str, Prompt]) -> 
     return modules.layout(kind, length, model, sites or None)
 
 
-def _initialiser(
+def initialiser_for(
     config: TuneConfig, task: Task, library: Library | None
 ) -> tuple[Initialiser, tuple[Parent, ...]]:
     make = INITIALISERS[config.init]
@@ -167,11 +167,11 @@ def _take_up(module: PromptModule, config: TuneConfig, kept: prompts.ModuleState
         module.load_state_dict(kept.tensors)
 
 
-def _validation(
+def validation(
     config: TuneConfig,
     model: FrozenModel,
     task: Task,
-    module: PromptModule | Baseline,
+    module: PromptModule | Baseline | Emitter,
     objective: Objective,
     template: str,
 ) -> Callable[[], float] | None:
@@ -192,5 +192,5 @@ def _validation(
 
 
 def validated_by(task: Task) -> str:
-    """What `_validation` measures: the loss for texts and numbers, else the first metric."""
+    """What `validation` measures: the loss for texts and numbers, else the first metric."""
     return "loss" if task.kind in ("generation", "regression") else task.metrics[0]

@@ -8,6 +8,7 @@ from typing import Any
 
 import promptgraft
 from promptgraft import files, prompts
+from promptgraft.api.borrowing import keep_borrowed, with_shares
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
 from promptgraft.api.job import Job, module_settings, prepare, prepare_weights
@@ -20,7 +21,7 @@ from promptgraft.modules import PromptModule
 from promptgraft.prompts import Prompt, PromptCard
 from promptgraft.tasks import Task
 from promptgraft.training import Evaluation, Outcome, Report, evaluate, read, train
-from promptgraft.transfer.across_tasks import AdaptivePrompt, Transfer
+from promptgraft.transfer.across_tasks import AdaptivePrompt, Transfer, frozen, stored
 
 
 @dataclass(frozen=True)
@@ -101,27 +102,26 @@ def tune(
     test = rows_to_score(job.task, config)
     evaluation = None
     if test:
-        frozen = _frozen(job.module, _card(config, job, {}))
-        evaluation = evaluate(job.model, job.task, test, frozen, **config.decoding)
-    card = _card(config, job, _metrics(outcome, evaluation))
-    frozen = _frozen(job.module, card)
-    adaptive = frozen if isinstance(frozen, AdaptivePrompt) else None
-    prompt = frozen.usual if isinstance(frozen, AdaptivePrompt) else frozen
+        tuned = frozen_as(job.module, card_of(config, job, {}))
+        evaluation = evaluate(job.model, job.task, test, tuned, **config.decoding)
+    shares = keep_borrowed(job.module, folder)
+    card = with_shares(card_of(config, job, metrics_of(outcome, evaluation)), shares)
+    tuned = frozen_as(job.module, card)
+    prompt, kept = stored(tuned)
     state = _module_state(config, job.module) if config.keep_module else None
-    state = adaptive.state if adaptive is not None else state
+    state = kept or state
     prompts.save(prompt, folder, state)
     store = library or Library()
     name = store.add(prompt, library_name(card, config.tag), state, replace=True)
-    summary = summary_of(job, outcome, evaluation)
+    summary = summary_of(job, outcome, evaluation) | {"borrowed": shares}
     write_results(folder, summary)
+    adaptive = tuned if isinstance(tuned, AdaptivePrompt) else None
     return Run(prompt, name, outcome, evaluation, folder, summary, adaptive)
 
 
-def _frozen(module: PromptModule, card: PromptCard) -> Prompt | AdaptivePrompt:
-    """The module as a value."""
-    if isinstance(module, Transfer) and module.adapts:
-        return AdaptivePrompt(module, card)
-    return module.freeze(card)
+def frozen_as(module: PromptModule, card: PromptCard, task: int = 0) -> Prompt | AdaptivePrompt:
+    """The module as a value; of a joint run for one of its tasks."""
+    return frozen(module, card, task) if isinstance(module, Transfer) else module.freeze(card)
 
 
 def plan(config: TuneConfig) -> Plan:
@@ -161,7 +161,8 @@ def resume(
     return tune(config, library=library, resume=True, report=report)
 
 
-def _metrics(outcome: Outcome, evaluation: Evaluation | None) -> dict[str, float]:
+def metrics_of(outcome: Outcome, evaluation: Evaluation | None) -> dict[str, float]:
+    """The scores that go on a card."""
     found = {}
     if outcome.best_score is not None:
         found["validation"] = outcome.best_score
@@ -170,7 +171,8 @@ def _metrics(outcome: Outcome, evaluation: Evaluation | None) -> dict[str, float
     return found
 
 
-def _card(config: TuneConfig, job: Job[PromptModule], metrics: dict[str, float]) -> PromptCard:
+def card_of(config: TuneConfig, job: Job[PromptModule], metrics: dict[str, float]) -> PromptCard:
+    """The card of a run's prompt."""
     defaults = {
         "model",
         "task",
