@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from promptgraft.prompts import SoftPrompt
 
 EPILOG = """\b
-Methods: relative (the default), linear, procrustes, projector, discretize, direct, manual, random.
+Methods: relative (the default), code, linear, procrustes, projector, discretize, direct, manual, random.
 Recipes: paper, paper-code. KEY=VALUE are the method's settings: top_k=512, solver=adam, anchors=1000; data.* the task's.
 
 \b

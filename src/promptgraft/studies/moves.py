@@ -15,11 +15,11 @@ from promptgraft.studies.memo import Memo
 from promptgraft.studies.relations import RELATIONS, Facts
 from promptgraft.transfer.across_models import Method, anchors
 from promptgraft.transfer.across_models.method import METHODS, Sent, Space
+from promptgraft.transfer.across_models.move import move
 from promptgraft.transfer.across_models.relative import (
     matching_loss,
     relative_representation,
     several,
-    to_scale,
 )
 
 TEST_ROWS, VALIDATION_ROWS = 250, 100
@@ -131,8 +131,7 @@ class Moves:
             for source, prompts in zip(sources, given, strict=True)
         ]
         place = self._space(target, words)
-        rows = torch.split(method.move(sent, place), length)
-        scaled = [to_scale(row, place.table) if method.normalise else row for row in rows]
+        scaled = torch.split(move(method, sent, place, length), length)
         wanted = several([relative_representation(one.vectors, one.space.anchors) for one in sent])
         losses = [
             matching_loss(relative_representation(row, place.anchors), own).item()

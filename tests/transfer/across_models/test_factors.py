@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,19 +33,20 @@ class Maker:
         return torch.full((D, D), 3.0, dtype=torch.float64)
 
 
-def ask(make, fingerprint="0" * 64, ridge=0.1):
-    target = space(torch.randn(4, D))
+def ask(make, fingerprint="0" * 64, ridge=0.1, frame="plain"):
+    target = replace(space(torch.randn(4, D)), frame=frame)
     target.model.reference.fingerprint = fingerprint
     return factors.cached(target, ridge, make)
 
 
-def test_made_once_for_each_target_words_and_ridge():
+def test_made_once_for_each_target_frame_words_and_ridge():
     make = Maker()
     assert torch.equal(ask(make), ask(make))
     assert make.calls == 1
     ask(make, fingerprint="1" * 64)
     ask(make, ridge=0.2)
-    assert make.calls == 3
+    ask(make, frame="centred")
+    assert make.calls == 4
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "garbage", "other shape"])
@@ -91,6 +93,7 @@ def test_only_the_last_used_are_kept(cache, monkeypatch):
 KILLED = """
 import sys, torch, os, signal
 sys.path.insert(0, sys.argv[2])
+from dataclasses import replace
 from pathlib import Path
 from promptgraft.models import loading
 from promptgraft.transfer.across_models import factors

@@ -1,6 +1,6 @@
 """Transfer across models: methods that make a prompt of one model a prompt of another."""
 
-from promptgraft.transfer.across_models import baselines, maps
+from promptgraft.transfer.across_models import baselines, codes, maps
 from promptgraft.transfer.across_models.anchors import shared_anchors
 from promptgraft.transfer.across_models.method import METHODS, Method
 from promptgraft.transfer.across_models.recipes import RECIPES, method_of
@@ -15,6 +15,7 @@ __all__ = [
     "Relative",
     "Trust",
     "baselines",
+    "codes",
     "maps",
     "method_of",
     "relative_representation",

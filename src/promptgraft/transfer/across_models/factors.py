@@ -22,8 +22,8 @@ def cached(target: Space, ridge: float, make: Callable[[], Tensor]) -> Tensor:
 
     What is damaged is made again; where the cache cannot be written, nothing is kept.
     """
-    words = [target.model.reference.fingerprint, target.words, ridge]
-    key = hashlib.sha256(json.dumps(words).encode()).hexdigest()
+    facts = [target.model.reference.fingerprint, target.frame, target.words, ridge]
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     path = loading.CACHE / "factors" / f"{key[:32]}.safetensors"
     size = target.anchors.shape[1]
     kept = _read(path)

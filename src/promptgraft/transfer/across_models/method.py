@@ -14,6 +14,8 @@ from promptgraft.models import FrozenModel
 from promptgraft.modules.registry import Registry
 from promptgraft.transfer.across_models.words import vocabulary
 
+FrameName = Literal["plain", "centred", "whitened"]
+
 
 @dataclass(frozen=True, eq=False)
 class Space:
@@ -23,12 +25,14 @@ class Space:
     anchors  [K, D]  its embeddings of the anchor words, which have one order in all spaces
     words    K       the anchor words, a leading blank where one begins a word
     model    whose space it is
+    frame    the coordinates of all these numbers
     """
 
     table: Tensor
     anchors: Tensor
     words: tuple[str, ...]
     model: FrozenModel
+    frame: FrameName = "plain"
 
     @classmethod
     def of(cls, model: FrozenModel, words: Sequence[str]) -> Self:
@@ -54,6 +58,8 @@ class Method(BaseModel, ABC):
 
     normalise: bool = False
     """Give the moved prompt the mean and deviation of the target's table (Eq. 6)."""
+    frame: FrameName = "plain"
+    """Coordinates in which the spaces are compared: as they are, centred, or whitened too."""
     anchors: Annotated[int, Field(gt=0)] | Path | tuple[str, ...] | None = None
     """None: all words that are one token for every model; so many of them; or a list of words or
     a file with one on each line, of which the shared ones are taken."""

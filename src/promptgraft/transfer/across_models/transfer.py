@@ -12,7 +12,8 @@ from promptgraft.modules.initialisers import fit
 from promptgraft.prompts import Parent, Prompt, PromptCard, SoftPrompt, now
 from promptgraft.transfer.across_models import anchors
 from promptgraft.transfer.across_models.method import METHODS, Method, Sent, Space
-from promptgraft.transfer.across_models.relative import Relative, to_scale
+from promptgraft.transfer.across_models.move import move
+from promptgraft.transfer.across_models.relative import Relative
 from promptgraft.transfer.across_models.trust import trust
 
 
@@ -46,9 +47,7 @@ def transfer(
     )
     sent = [Sent(v, Space.of(m, words)) for v, m in zip(vectors, sources, strict=True)]
     place = Space.of(target, words)
-    moved = method.move(sent, place)
-    if method.normalise:
-        moved = to_scale(moved, place.table)
+    moved = move(method, sent, place)
     if not torch.isfinite(moved).all():
         raise PromptgraftError(
             f"Moving {prompts[0].card.title} to {target.name} gave numbers that are not finite."

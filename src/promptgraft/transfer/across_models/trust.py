@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from promptgraft.transfer.across_models.method import Method, Sent, Space
+from promptgraft.transfer.across_models.move import move
 from promptgraft.transfer.across_models.relative import (
     matching_loss,
     relative_representation,
@@ -41,7 +42,7 @@ def trust(moved: Tensor, sent: Sequence[Sent], target: Space, method: Method) ->
         anchors=len(target.words),
         coverage=len(target.words) / len(target.table),
         mean_to_std=(target.table.mean().abs() / target.table.std()).item(),
-        spread=_spread([method.move([one], target) for one in sent]) if len(sent) > 1 else None,
+        spread=_spread([move(method, [one], target) for one in sent]) if len(sent) > 1 else None,
     )
 
 

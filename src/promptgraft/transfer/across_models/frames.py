@@ -1,0 +1,61 @@
+"""Coordinates in which embeddings are compared: as they are, centred, or whitened too.
+
+Embedding tables have a common direction and a few large ones that say little about words (Mu and
+Viswanath 2018); cosines are taken up by them unless they are removed.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from promptgraft.transfer.across_models.method import FrameName, Sent, Space
+
+FLOOR = 1e-4  # of the largest variance: directions below it are left as small as they are
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """An affine change of coordinates.
+
+    origin    [D]
+    into      [D, D]
+    back      [D, D]  its inverse
+    """
+
+    origin: Tensor
+    into: Tensor
+    back: Tensor
+
+    @classmethod
+    def of(cls, table: Tensor, kind: FrameName) -> "Frame":
+        """The frame of a model's embeddings [V, D]."""
+        size = table.shape[1]
+        if kind == "plain":
+            return cls(table.new_zeros(size), torch.eye(size), torch.eye(size))
+        origin = table.mean(0)
+        if kind == "centred":
+            return cls(origin, torch.eye(size), torch.eye(size))
+        variances, axes = torch.linalg.eigh(torch.cov((table - origin).double().T))
+        scale = variances.clamp_min(FLOOR * float(variances.max())).sqrt()
+        return cls(origin, ((axes / scale) @ axes.T).float(), ((axes * scale) @ axes.T).float())
+
+    def enter(self, vectors: Tensor) -> Tensor:
+        """[..., D] in the frame."""
+        return (vectors - self.origin) @ self.into
+
+    def leave(self, vectors: Tensor) -> Tensor:
+        """[..., D] as the model has them."""
+        return vectors @ self.back + self.origin
+
+
+def framed(space: Space, frame: Frame, kind: FrameName) -> Space:
+    """A space in a frame's coordinates."""
+    table, anchors = frame.enter(space.table), frame.enter(space.anchors)
+    return replace(space, table=table, anchors=anchors, frame=kind)
+
+
+def sent_in(one: Sent, kind: FrameName) -> Sent:
+    """What is sent, in the frame of its own model."""
+    frame = Frame.of(one.space.table, kind)
+    return Sent(frame.enter(one.vectors), framed(one.space, frame, kind))
