@@ -39,6 +39,7 @@ def summary_of(job: Job[Any], outcome: Outcome, evaluation: Evaluation | None) -
         summary["test"] = {
             "scores": evaluation.scores,
             "intervals": evaluation.intervals,
+            "groups": evaluation.groups,
             "samples": [
                 {"prediction": prediction, "references": references}
                 for prediction, references in zip(

@@ -61,6 +61,5 @@ def score(
     }
     groups = {}
     if chosen.groups:
-        of_row = [str(row.get(chosen.groups, "")) for row in rows]
-        groups = metrics.score_groups(names, outputs, references, of_row)
+        groups = metrics.score_groups(names, outputs, references, chosen.groups_of(rows))
     return Scores(metrics.score(names, outputs, references), intervals, groups, lacking)

@@ -70,6 +70,8 @@ def command(
     count = len(evaluation.predictions)
     if as_json:
         found = {"scores": evaluation.scores, "intervals": evaluation.intervals, "rows": count}
+        found |= {"groups": evaluation.groups} if evaluation.groups else {}
         terminal.print_json({"prompt": names[0] if names else None, "split": split, **found})
         return
     print(f"{terminal.scores(evaluation)}  on {count} {split} rows")
+    terminal.print_groups(evaluation.groups)

@@ -51,8 +51,6 @@ def command(
         terminal.print_json({"split": split, **asdict(found), "rows": len(outputs)})
         return
     print(f"{terminal.scores(found)}  on {len(outputs)} {split} rows")
-    for group, scores in found.groups.items():
-        values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
-        print(f"{group}: {values}")
+    terminal.print_groups(found.groups)
     for name, lack in found.lacking.items():
         terminal.note(f"{name} was left out: it needs {lack}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,7 @@ from promptgraft.cli import terminal
 from promptgraft.cli.options import Json, LibraryPath, Model
 
 if TYPE_CHECKING:
-    from promptgraft.api import Plan, Run, TuneConfig, Weights
+    from promptgraft.api import JointRun, Plan, Run, TuneConfig, Weights
     from promptgraft.library import Library
 
 EPILOG = """\b
@@ -27,6 +27,10 @@ $ promptgraft tune sst2 --model mini/bert-s steps=600
 What the library already knows about other tasks (transfer.* are settings of the method):
   promptgraft tune reviews.csv --method crosspt --pool 'glue/*' few_shot=16 \\
       transfer.configuration=SILP
+
+\b
+Several tasks together, each helped by the others (sampling, task_prefix, labels):
+  promptgraft tune mrpc rte sst2 --method crosspt transfer.configuration=SLPN few_shot=16
 
 \b
 Your own data:
@@ -80,7 +84,8 @@ def command(
 ) -> None:
     """Tune a soft prompt or a prefix.
 
-    It is scored on the test split and kept in the library.
+    It is scored on the test split and kept in the library. Several tasks are tuned together, a
+    prompt for each, by the methods crosspt, attempt and mpt.
     """
     words = words or []
     tasks = [word for word in words if "=" not in word]
@@ -93,8 +98,8 @@ def command(
         "tag": tag,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    if len(tasks) > 1:
-        raise typer.BadParameter(f"one task at a time, not {' and '.join(tasks)}.")
+    if len(tasks) > 1 and dry_run:
+        raise typer.BadParameter("--dry-run measures one task at a time.")
     if resume and (words or given or config or dry_run):
         raise typer.BadParameter("--resume takes the settings of the run; give no others.")
     if not resume and not words and config is None:
@@ -102,41 +107,41 @@ def command(
 
     from promptgraft import api
     from promptgraft.library import Library
+    from promptgraft.training import parse_settings, read
 
+    pairs = [word for word in words if "=" in word]
     store = Library(library)
-    run: Run | Weights
+    run: Run | JointRun | Weights
     if resume:
         with terminal.progress(f"{resume}") as report:
             run = api.resume(resume, library=store, report=report)
         _print(run, store, as_json)
         return
     if tasks:
-        given["task"] = tasks[0]
-    settings = _settings(config, [word for word in words if "=" in word], given)
+        given["task"] = "+".join(tasks)
+    kind = api.JointConfig if len(tasks) > 1 else api.TuneConfig
+    settings: TuneConfig = read(kind, config, parse_settings(pairs) | given)
     if dry_run:
         with terminal.waiting("measuring"):
             plan = api.plan(settings)
         _print_plan(plan, settings.steps, as_json)
         return
     with terminal.progress(f"{settings.task} on {settings.model}") as report:
-        if settings.trains_weights:
+        if isinstance(settings, api.JointConfig):
+            run = api.tune_jointly(settings, library=store, report=report)
+        elif settings.trains_weights:
             run = api.tune_weights(settings, report=report)
         else:
             run = api.tune(settings, library=store, report=report)
     _print(run, store, as_json)
 
 
-def _settings(config: Path | None, pairs: list[str], given: dict[str, Any]) -> TuneConfig:
-    from promptgraft.api import TuneConfig
-    from promptgraft.training import parse_settings, read
+def _print(run: Run | JointRun | Weights, library: Library, as_json: bool) -> None:
+    from promptgraft.api import JointRun, Weights
 
-    settings: TuneConfig = read(TuneConfig, config, parse_settings(pairs) | given)
-    return settings
-
-
-def _print(run: Run | Weights, library: Library, as_json: bool) -> None:
-    from promptgraft.api import Weights
-
+    if isinstance(run, JointRun):
+        _print_joint(run, library, as_json)
+        return
     for text in run.summary["notes"]:
         terminal.note(text)
     if run.summary["rows_cut"]:
@@ -148,14 +153,34 @@ def _print(run: Run | Weights, library: Library, as_json: bool) -> None:
     if run.evaluation is not None:
         rows = len(run.evaluation.predictions)
         print(f"{terminal.scores(run.evaluation)}  on {rows} test rows")
+        terminal.print_groups(run.evaluation.groups)
     if isinstance(run, Weights):
         count = run.summary["trainable_parameters"]
         print(f"Trained {count:,} parameters, {100 * run.share:.2g} % of the model's")
         print(f"Run     {run.folder}, with weights.safetensors, curves.png and results.json")
         return
+    if borrowed := next(iter(run.summary["borrowed"].values()), None):
+        print(f"Borrowed  {_shares(borrowed)}; the picture is {run.folder / 'borrowed.png'}")
     print(f"Prompt  {run.name} in {library.path}")
     print(f"Run     {run.folder}, with curves.png and results.json")
     print(f"Next    promptgraft show {run.name}")
+
+
+def _print_joint(run: JointRun, library: Library, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json({"names": run.names, "folder": run.folder, **run.summary})
+        return
+    for task, name in run.names.items():
+        scores = [terminal.scores(run.evaluations[task])] if task in run.evaluations else []
+        shares = run.summary["borrowed"].get(Path(task).stem)
+        print("  ".join([name, *scores, *([_shares(shares)] if shares else [])]))
+    print(f"Prompts in {library.path}")
+    print(f"Run     {run.folder}, with borrowed.png, curves.png and results.json")
+
+
+def _shares(shares: dict[str, float]) -> str:
+    """The largest three, for people."""
+    return ", ".join(f"{100 * share:.0f} % {name}" for name, share in list(shares.items())[:3])
 
 
 def _print_plan(plan: Plan, steps: int, as_json: bool) -> None:

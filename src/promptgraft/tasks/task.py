@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
@@ -126,6 +126,10 @@ class Task:
         if self.kind == "generation" and "references" in row:
             return list(row["references"])
         return [self.answer(row)]
+
+    def groups_of(self, rows: Sequence[Row]) -> list[str]:
+        """The group of each row: its value of the field that `groups` names, "" if it has none."""
+        return [str(row.get(self.groups, "")) for row in rows] if self.groups else [""] * len(rows)
 
     def data_hash(self) -> str:
         """SHA-256, in hexadecimal, over the training rows in their order."""

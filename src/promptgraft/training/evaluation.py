@@ -1,7 +1,7 @@
 """How good a prompt is: a model's answers on a split, scored by the task's metrics."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,12 +18,14 @@ class Evaluation:
 
     scores     metric -> value in per cent
     intervals  metric -> 95 % bootstrap interval over rows
+    groups     group -> metric -> value, for tasks whose groups are scored apart (`Task.groups`)
     """
 
     scores: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     predictions: list[str]
     references: list[list[str]]
+    groups: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def predict(
@@ -57,7 +59,10 @@ def evaluate(
     intervals: bool = True,
     **settings: Any,
 ) -> Evaluation:
-    """Score a prompt on rows with the task's metrics; `settings` go to `predict`."""
+    """Score a prompt on rows with the task's metrics; `settings` go to `predict`.
+
+    intervals  with intervals and groups, or for the scores alone
+    """
     predictions = predict(model, task, rows, prompt, template, **settings)
     references = [task.references(row) for row in rows]
     scores = metrics.score(task.metrics, predictions, references)
@@ -66,7 +71,11 @@ def evaluate(
         for name in (task.metrics if intervals else ())
         if metrics.get(name).bootstrap
     }
-    return Evaluation(scores, spans, predictions, references)
+    groups = {}
+    if intervals and task.groups:
+        of_row = task.groups_of(rows)
+        groups = metrics.score_groups(task.metrics, predictions, references, of_row)
+    return Evaluation(scores, spans, predictions, references, groups)
 
 
 @torch.no_grad()
