@@ -1,21 +1,30 @@
 """The public verbs: names in, objects out."""
 
 from promptgraft.api.config import TuneConfig
+from promptgraft.api.joint import JointConfig, JointRun, tune_jointly
 from promptgraft.api.moving import Refined, refine, transfer
 from promptgraft.api.names import resolve
+from promptgraft.api.resuming import resume
 from promptgraft.api.scoring import Scores, score
-from promptgraft.api.tuning import Plan, Run, plan, resume, tune
+from promptgraft.api.tuning import Plan, Run, plan, tune
+from promptgraft.api.understanding import Clusters, Explanation, clusters, explain
 from promptgraft.api.using import evaluate, generate, nearest_tokens
 from promptgraft.api.weights import Weights, tune_weights
 
 __all__ = [
+    "Clusters",
+    "Explanation",
+    "JointConfig",
+    "JointRun",
     "Plan",
     "Refined",
     "Run",
     "Scores",
     "TuneConfig",
     "Weights",
+    "clusters",
     "evaluate",
+    "explain",
     "generate",
     "nearest_tokens",
     "plan",
@@ -25,5 +34,6 @@ __all__ = [
     "score",
     "transfer",
     "tune",
+    "tune_jointly",
     "tune_weights",
 ]

@@ -1,4 +1,4 @@
-"""Tune a prompt, plan it, go on with it."""
+"""Tune a prompt, or plan it."""
 
 import math
 from collections.abc import Callable
@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import promptgraft
-from promptgraft import files, prompts
+from promptgraft import prompts
 from promptgraft.api.borrowing import keep_borrowed, with_shares
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
 from promptgraft.api.job import Job, module_settings, prepare, prepare_weights
 from promptgraft.api.names import library_name
-from promptgraft.api.weights import Weights, tune_weights
-from promptgraft.errors import ConfigError, PromptgraftError
+from promptgraft.errors import ConfigError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.modules import PromptModule
@@ -143,22 +142,6 @@ def plan(config: TuneConfig) -> Plan:
         cost.flops,
         cost.bytes,
     )
-
-
-def resume(
-    folder: Path,
-    *,
-    library: Library | None = None,
-    report: Callable[[Report], None] | None = None,
-) -> Run | Weights:
-    """Go on with a run that was stopped."""
-    files.heal(folder / "checkpoint")
-    if not (folder / "checkpoint").is_dir():
-        raise PromptgraftError(f"{folder} holds no checkpoint; nothing can be resumed there.")
-    config: TuneConfig = read(TuneConfig, folder / "config.yaml", {"out": folder})
-    if config.trains_weights:
-        return tune_weights(config, resume=True, report=report)
-    return tune(config, library=library, resume=True, report=report)
 
 
 def metrics_of(outcome: Outcome, evaluation: Evaluation | None) -> dict[str, float]:

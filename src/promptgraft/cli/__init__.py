@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import typer
 
 from promptgraft.cli import (
+    cluster,
     demo,
     diff,
     doctor,
     evaluate,
+    explain,
     gc,
     generate,
     index,
@@ -65,6 +67,8 @@ for name, module in {
     "ls": ls,
     "show": show,
     "similar": similar,
+    "cluster": cluster,
+    "explain": explain,
     "diff": diff,
     "tag": tag,
     "rename": rename,

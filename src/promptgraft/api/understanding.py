@@ -1,0 +1,107 @@
+"""Understand prompts: which are alike, and what one of them is mixed from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from promptgraft.api.names import model_for, resolve, runnable, task_for
+from promptgraft.errors import ConfigError, PromptgraftError
+from promptgraft.library import Library
+from promptgraft.models import FrozenModel
+from promptgraft.prompts import Prompt, load
+from promptgraft.transfer import across_tasks
+from promptgraft.transfer.across_tasks import AdaptivePrompt
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Source prompts in groups.
+
+    similarity  [S, S], as PTG's graph has it
+    groups      the cluster of each
+    """
+
+    names: tuple[str, ...]
+    similarity: Tensor
+    groups: list[int]
+
+
+def clusters(
+    patterns: Sequence[str],
+    similarity: str = "euclidean",
+    count: int | None = None,
+    library: Library | None = None,
+) -> Clusters:
+    """Group prompts as PTG groups its pool: spectral clustering with the min-max cut.
+
+    patterns    names in the library, globs, folders; all prompts must be for one model
+    similarity  euclidean (PTG's Eq. 1, in which norms count), normalised, cosine or tokens
+    count       of groups; None: by the eigengap
+    """
+    if similarity not in across_tasks.SIMILARITIES:
+        known = ", ".join(across_tasks.SIMILARITIES)
+        raise ConfigError(f"There is no similarity {similarity!r}; there are {known}.")
+    store = library or Library()
+    found: dict[str, Prompt] = {}
+    for pattern in patterns:
+        if set(pattern) & set("*?["):
+            found |= {entry.name: load(entry.path) for entry in store.list(pattern)}
+        else:
+            found[pattern] = resolve(pattern, store)
+    if not found:
+        raise PromptgraftError(
+            f"No prompt in {store.path} fits {' or '.join(patterns)}. See: promptgraft ls"
+        )
+    pool = across_tasks.pool_of(found)
+    weights = across_tasks.as_weights(similarity, across_tasks.vectors(pool.stack()))
+    return Clusters(pool.names, weights, across_tasks.cluster(weights, count))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a prompt is mixed from.
+
+    shares  of each source, over all inputs, the largest first
+    rows    some rows, where each has a mixture of its own: the row and its shares
+    """
+
+    shares: dict[str, float]
+    rows: list[tuple[dict[str, Any], dict[str, float]]]
+
+
+def explain(
+    prompt: str,
+    rows: int = 5,
+    *,
+    task: str | None = None,
+    split: str = "test",
+    model: str | FrozenModel | None = None,
+    library: Library | None = None,
+) -> Explanation:
+    """What a prompt borrowed, and for a method that looks at each row what some rows get.
+
+    rows  of the task's split (`task` as for `evaluate`), if there are mixtures by row
+
+    Raises PromptgraftError for a prompt that is mixed from no others.
+    """
+    value = resolve(prompt, library)
+    shares = value.card.hyperparameters.get("borrowed")
+    if not isinstance(shares, dict):
+        raise PromptgraftError(
+            f"{value.card.title} is mixed from no other prompts (method {value.card.method}). "
+            "What it is near to: promptgraft similar"
+        )
+    state = {name: float(str(share)) for name, share in shares.items()}
+    frozen = model_for(value, model)
+    run = runnable(prompt, value, frozen, library)
+    if not isinstance(run, AdaptivePrompt):
+        return Explanation(state, [])
+    chosen = task_for(value, task, {}).rows(split)[:rows]
+    attention = run.attention(frozen.collate(frozen.encode(chosen, run)))
+    if attention is None:
+        return Explanation(state, [])
+    columns, weights = attention
+    mixtures = [dict(zip(columns, row, strict=True)) for row in weights.tolist()]
+    return Explanation(state, list(zip(map(dict, chosen), mixtures, strict=True)))

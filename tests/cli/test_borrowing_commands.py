@@ -1,0 +1,105 @@
+"""Transfer across tasks from the shell: tune from a pool, several tasks, cluster, explain."""
+
+import json
+
+import pytest
+import torch
+
+from conftest import tiny
+from pools import some_prompts
+from promptgraft import cli
+from promptgraft.library import Library
+from promptgraft.models import FrozenModel
+from promptgraft.prompts import SoftPrompt
+from promptgraft.transfer.across_tasks import instances
+
+QUICK = ["steps=2", "batch_size=4", "evaluate_every=2", "dtype=float32", "--model", "./t5"]
+WORDS = "verbalizer={0: bad, 1: good}"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run a command in a folder with a model, two data sets and a library of four sources."""
+    model = tiny("t5")
+    model.model.save_pretrained(tmp_path / "t5")
+    model.tokenizer.save_pretrained(tmp_path / "t5")
+    for name in ("films", "stars"):
+        lines = [f"{('the film', 'a story')[n % 2]} {'far ' * n},{n % 2}" for n in range(40)]
+        (tmp_path / f"{name}.csv").write_text("text,label\n" + "\n".join(lines))
+    loaded = FrozenModel.load(str(tmp_path / "t5"), dtype="float32")
+    library = Library(tmp_path / "library")
+    base = [prompt.vectors for prompt in some_prompts(loaded, 2).values()]
+    for name, prompt in some_prompts(loaded, 4).items():  # a and c are alike, and b and d
+        near = base["abcd".index(name[0]) % 2] + 0.01 * torch.randn(3, 16)
+        library.add(SoftPrompt(near, prompt.card), f"glue/{name}")
+    monkeypatch.setattr(instances, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("PROMPTGRAFT_LIBRARY", str(library.path))
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+
+    def run(*words):
+        with pytest.raises(SystemExit) as left:
+            cli.main(words)
+        return (left.value.code, *capsys.readouterr())
+
+    return run
+
+
+def test_tune_from_a_pool_and_explain(run):
+    pool = ("--method", "crosspt", "--pool", "glue/*")
+    code, out, err = run("tune", "films.csv", *pool, *QUICK, f"data.{WORDS}")
+    assert code == 0, err
+    assert "Borrowed" in out
+    assert "borrowed.png" in out
+    code, out, _ = run("explain", "films@t5", "--json")
+    shares = json.loads(out)["shares"]
+    assert code == 0
+    assert set(shares) == {"private", *(f"glue/{task}@tiny" for task in "abcd")}
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
+    code, out, _ = run("explain", "films@t5")
+    assert out.split()[:2] == ["SHARE", "PROMPT"]
+
+
+def test_explain_shows_what_single_rows_get(run):
+    pool = ("--method", "ptg", "--pool", "glue/*")
+    assert run("tune", "films.csv", *pool, *QUICK, f"data.{WORDS}")[0] == 0
+    code, out, err = run("explain", "films@t5", "--task", "films.csv", "--rows", "2", "--json")
+    assert code == 0, err
+    rows = json.loads(out)["rows"]
+    assert len(rows) == 2
+    assert all(sum(row["shares"].values()) == pytest.approx(1, abs=1e-4) for row in rows)
+    assert rows[0]["shares"] != rows[1]["shares"]
+    code, out, _ = run("explain", "films@t5", "--task", "films.csv", "--rows", "2")
+    assert rows[0]["row"]["text"] in out
+
+
+def test_several_tasks(run):
+    code, out, err = run(
+        *("tune", "films.csv", "stars.csv", "--method", "crosspt", *QUICK),
+        *("transfer.configuration=SLPN", "task_prefix=true", "sampling=uniform", "length=3"),
+        "data={films.csv: {verbalizer: {0: bad, 1: good}}, stars.csv: {verbalizer: {0: a, 1: is}}}",
+    )
+    assert code == 0, err
+    assert out.split()[0] == "films@t5"
+    code, out, _ = run("show", "stars@t5", "--json")
+    assert code == 0
+    assert "stars:" in out
+    code, _, err = run("tune", "films.csv", "stars.csv", "--model", "./t5")
+    assert code == 1
+    assert "one task at a time; several together: attempt, crosspt, mpt" in err
+
+
+def test_cluster(run):
+    code, out, err = run("cluster", "glue/*", "--by", "cosine", "--picture", "clusters.svg")
+    assert code == 0, err
+    assert out.splitlines() == ["1  glue/a@tiny glue/c@tiny", "2  glue/b@tiny glue/d@tiny"]
+    code, out, _ = run("cluster", "glue/*", "-n", "1", "--json")
+    assert len(json.loads(out)["clusters"]) == 1
+    assert run("cluster", "nothing/*")[0] == 1
+    assert "there are euclidean" in run("cluster", "glue/*", "--by", "norm")[2]
+
+
+def test_explain_of_a_prompt_that_borrowed_nothing(run):
+    code, _, err = run("explain", "glue/a@tiny")
+    assert code == 1
+    assert "mixed from no other prompts" in err
