@@ -131,6 +131,27 @@ def test_yaml_file_with_paths_of_its_own_and_settings_over_it(tmp_path, monkeypa
     }
 
 
+def test_rows_by_the_value_of_a_field(tmp_path):
+    """News to sport, as Prefix-Tuning extrapolates: trained on one topic, tested on another."""
+    topics = ["sport", "uk", "world", "sport"]
+    rows = [{"source": f"{n}", "target": "t", "topic": t, "n": n} for n, t in enumerate(topics)]
+    for name in ("train", "dev", "test"):
+        jsonl(tmp_path / "g" / f"{name}.jsonl", rows)
+    chosen = {"without": {"train": {"topic": "sport"}}, "only": {"test": {"topic": ["sport"]}}}
+    task = tasks.load("g", **chosen)
+    assert [row["n"] for row in task.rows("train")] == [1, 2]
+    assert [row["n"] for row in task.rows("validation")] == [0, 1, 2, 3]
+    assert [row["n"] for row in task.rows("test")] == [0, 3]
+    both = {"test": {"topic": ["sport", "uk"], "n": [0, 1, 2]}}
+    assert [row["n"] for row in tasks.load("g", only=both).rows("test")] == [0, 1]
+    with pytest.raises(DataError, match=r"sprt as 'topic'; there are sport, uk, world.*'sport'"):
+        tasks.load("g", only={"test": {"topic": "sprt"}}).rows("test")
+    with pytest.raises(ConfigError, match="Rows of tests are chosen"):
+        tasks.load("g", only={"tests": {"topic": "sport"}})
+    with pytest.raises(ConfigError, match="only is 'sport', expected names"):
+        tasks.load("g", only={"test": "sport"})
+
+
 def test_all_wrong_settings_at_once(tmp_path):
     reviews(tmp_path / "a.csv")
     with pytest.raises(ConfigError) as error:

@@ -41,6 +41,8 @@ def load(spec: str | Path, **settings: Any) -> Task:
     format                         the published set whose official files these are ("webnlg"), or
                                    whose columns the hub's data set has; templates and metrics are
                                    then that set's
+    only, without                  split -> field -> values: rows that are kept, or left out, such
+                                   as only={"test": {"category": "sport"}}
     metrics                        names, the main one first
     report                         metrics for a finished file of outputs; default: metrics
     groups                         a field whose values are scored apart as well
@@ -88,6 +90,11 @@ def _task(settings: Mapping[str, Any]) -> Task:
             verbalizer = _label_words(sources, schema)
         schema = Schema(schema.kind, schema.inputs, schema.columns, tuple(verbalizer))
     splits = {name: Split(partial(_rows, schema, source)) for name, source in sources.items()}
+    for kept in (True, False):
+        for name, fields in settings.get("only" if kept else "without", {}).items():
+            if name not in splits:
+                raise ConfigError(f"Rows of {name} are chosen, but there is no such split.")
+            splits[name] = Split(partial(_chosen, name, splits[name], fields, kept))
     splits, notes = _with_validation(splits, schema)
     return Task(
         name=settings.get("name") or _name(settings["data"]),
@@ -150,6 +157,25 @@ def _rows(schema: Schema, source: Source) -> list[Row]:
     if not rows:
         raise DataError(f"{_place(source)} has no rows.")
     return rows
+
+
+def _chosen(
+    name: str, split: Split, fields: Mapping[str, tuple[str, ...]], kept: bool
+) -> list[Row]:
+    """The rows whose fields have one of these values, or those where a field has none of them."""
+    rows = split.rows
+    for field, values in fields.items():
+        found = {label_key(row[field]) for row in rows if field in row}
+        if unknown := sorted({*values} - found):
+            raise DataError(
+                f"No row of {name} has {', '.join(unknown)} as {field!r}; there are "
+                f"{', '.join(sorted(found)[:20]) or 'none'}." + did_you_mean(unknown[0], found)
+            )
+
+    def has(row: Row) -> bool:
+        return all(label_key(row.get(field)) in values for field, values in fields.items())
+
+    return [row for row in rows if has(row) is kept]
 
 
 def _place(source: Source) -> str:

@@ -20,6 +20,8 @@ SETTINGS = (
     "validation",
     "test",
     "format",
+    "only",
+    "without",
     "templates",
     "manual",
     "verbalizer",
@@ -82,6 +84,8 @@ def _checked(name: str, value: Any) -> Any:
         raise ConfigError(problem)
     if name == "format":
         published.get(_text(name, value))
+    if name in ("only", "without"):
+        return {split: _fields(name, fields) for split, fields in _mapping(name, value).items()}
     if name == "verbalizer":
         return {label_key(label): _word(word) for label, word in _mapping(name, value).items()}
     if name == "templates":
@@ -109,6 +113,14 @@ def worded(templates: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
             writing.append(before.rstrip())
     families = {"masked": masked, "causal": tuple(writing), "seq2seq": tuple(writing)}
     return {family: texts for family, texts in families.items() if texts}
+
+
+def _fields(name: str, value: Any) -> dict[str, tuple[str, ...]]:
+    """Field -> the values that are meant, one or several."""
+    return {
+        field: tuple(map(label_key, some if isinstance(some, (list, tuple)) else [some]))
+        for field, some in _mapping(name, value).items()
+    }
 
 
 def _mapping(name: str, value: Any) -> Mapping[Any, Any]:
