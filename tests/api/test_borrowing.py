@@ -95,6 +95,26 @@ def test_what_no_plain_value_holds_comes_back_from_the_library(folder, method, l
     assert again.scores == run.evaluation.scores
 
 
+def test_a_pool_of_prefixes_makes_a_prefix(folder):
+    library = Library(folder / "library")
+    loaded = FrozenModel.load(str(folder / "bert"), dtype="float32")
+    for name, prompt in some_prompts(loaded, kind="prefix").items():
+        library.add(prompt, f"deep/{name}")
+    run = tune(folder, "ptg", pool="deep/*", transfer={"heads": 4})
+    assert run.prompt.card.kind == "prefix"
+    assert run.adaptive is not None
+    assert library.get(run.name) == run.prompt
+
+
+def test_a_task_learns_from_its_own_source(folder):
+    settings = {"start": "mean", "distil": 0.9}
+    with pytest.raises(ConfigError, match="source prompts of the task 'reviews'"):
+        tune(folder, "mpt", transfer=settings)
+    first = tune(folder, "crosspt", tag="source")
+    run = tune(folder, "mpt", pool=f"{first.name},glue/a@tiny", transfer=settings)
+    assert len(run.prompt.card.parents) == 2
+
+
 def test_the_rates_of_the_method_are_in_force(folder):
     tune(folder, "crosspt", warmup=0, schedule="constant")
     lines = [json.loads(x) for x in (folder / "run" / "metrics.jsonl").read_text().splitlines()]

@@ -65,7 +65,7 @@ def prepare(
 
     blank = layout.shape({n: torch.zeros(layout.length, w) for n, w in layout.widths().items()})
     encoded = encode(model, task, task.rows("train"), blank, template)
-    objective = Objective(model, task, config.objective, template)
+    objective = learned = Objective(model, task, config.objective, template)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         if config.method in PLAIN:
@@ -81,13 +81,14 @@ def prepare(
                 encoded,
                 None if dry else probe(config, layout, draw, encoded, objective),
             )
-            module = across_tasks.build(config.method, given, config.transfer)
+            method = across_tasks.build(config.method, given, config.transfer)
+            module, learned = method, method.objective(objective)
             parents += across_tasks.parents(pool, f"{config.method}-source")
     if config.init == "prompt" and config.init_prompt is not None and config.method in PLAIN:
         _take_up(module, config, load_module(config.init_prompt, library))
     validate = validation(config, model, task, module, objective, template)
     settled = {"pool": list(pool), "length": layout.length}
-    return Job(model, task, template, module, encoded, objective, validate, parents, settled)
+    return Job(model, task, template, module, encoded, learned, validate, parents, settled)
 
 
 def prepare_weights(

@@ -86,14 +86,14 @@ def tune_jointly(
 
     Raises as `tune` does.
     """
-    jobs = prepare_jointly(config, model, given, library)
+    module, jobs = prepare_jointly(config, model, given, library)
     config = config.model_copy(update=jobs[0].settled)
     folder = config.folder()
     begin(folder, config, resume)
     sizes = [len(job.encoded) for job in jobs]
     chosen = mixture(sizes, config.sampling, config.sampling_temperature, config.seed)
     encoded = [job.encoded[row] for job, rows in zip(jobs, chosen, strict=True) for row in rows]
-    module, checks = jobs[0].module, [job.validate for job in jobs if job.validate is not None]
+    checks = [job.validate for job in jobs if job.validate is not None]
 
     def validate() -> float:
         return sum(check() for check in checks) / len(checks)
@@ -101,7 +101,7 @@ def tune_jointly(
     outcome = train(
         module,
         encoded,
-        jobs[0].objective,
+        module.objective(jobs[0].objective),
         config.training(),
         folder,
         validate if checks else None,
@@ -143,8 +143,8 @@ def prepare_jointly(
     model: FrozenModel | None,
     given: Sequence[Task] | None,
     library: Library | None,
-) -> list[Job[PromptModule]]:
-    """A job for every task, with one module for all of them."""
+) -> tuple[Transfer, list[Job[PromptModule]]]:
+    """The module, and a job for every task, all with that module."""
     if config.method in PLAIN or config.method not in across_tasks.METHODS.items:
         raise ConfigError(
             f"method={config.method} tunes one task at a time; several together: "
@@ -191,14 +191,14 @@ def prepare_jointly(
         torch.manual_seed(config.seed)
         bound = across_tasks.pool_of(pool, layout)
         start = across_tasks.Given(model, layout, bound, draw, names, everything)
-        module: Transfer = across_tasks.build(config.method, start, config.transfer)
+        module = across_tasks.build(config.method, start, config.transfer)
     parents += across_tasks.parents(pool, f"{config.method}-source")
     settled = {"pool": list(pool), "length": layout.length}
-    jobs = []
+    jobs: list[Job[PromptModule]] = []
     for number, (task, template) in enumerate(zip(chosen, templates, strict=True)):
         objective = Objective(model, task, config.objective, template)
         check = validation(config, model, task, module.of(number), objective, template)
         jobs.append(
             Job(model, task, template, module, encoded[number], objective, check, parents, settled)
         )
-    return jobs
+    return module, jobs

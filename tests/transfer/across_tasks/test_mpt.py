@@ -1,10 +1,16 @@
 """MPT: the product as a loop, the fit to a pool, several tasks in one batch."""
 
+import math
+
+import pytest
 import torch
 
 from conftest import tiny
-from pools import LENGTH, build, some_prompts
+from pools import LENGTH, TEXTS, build, some_prompts
+from promptgraft.errors import ConfigError
+from promptgraft.training import Objective
 from promptgraft.transfer.across_tasks.mpt import decompose
+from toy import a_task
 
 S, P, W = 4, 3, 7
 
@@ -49,3 +55,31 @@ def test_starts():
     assert torch.equal(drawn()["input"], drawn.shared["input"])
     assert drawn.rates == {"left": 0.4, "right": 0.4}
     assert drawn.trainable() == LENGTH * 16 + LENGTH + 16
+
+
+def test_distillation_as_loops():
+    """Row by row: -log p(label) + 0.9 Σ_v q(v) log(q(v) / p(v)), q under the row's own source."""
+    model = tiny("t5")
+    module = build("mpt", model, tasks=("c", "a"), distil=0.9)
+    template = "{prompt} {text}"
+    encoded = model.encode([{"text": t} for t in TEXTS], module, template, ["good", "bad", "is"])
+    for row, task in zip(encoded, [0, 1, 0], strict=True):
+        row.task = task
+    found = module.objective(Objective(model, a_task()))(module, encoded)
+    expected = 0.0
+    sources = some_prompts(model)
+    for row in encoded:
+        batch = model.collate([row])
+        source = sources[f"{'ca'[row.task]}@tiny"]
+        student, labels = model.labelled_logits(batch, module.each()[row.task])
+        teacher, _ = model.labelled_logits(batch, source.tensors())
+        for own, other, label in zip(student, teacher, labels.tolist(), strict=True):
+            p, q = own.double().softmax(0).tolist(), other.double().softmax(0).tolist()
+            expected -= math.log(p[label])
+            distances = [b * math.log(b / a) for a, b in zip(p, q, strict=True)]
+            expected += 0.9 * sum(distances)
+    assert found.item() == pytest.approx(expected, rel=1e-4)
+    plain = Objective(model, a_task())
+    assert build("mpt", model).objective(plain) is plain
+    with pytest.raises(ConfigError, match="tasks are a, b, c"):
+        build("mpt", model, tasks=("z",), distil=0.9)

@@ -13,7 +13,7 @@ from promptgraft.models import Batch, Emitter, Encoded, FrozenModel, PromptTenso
 from promptgraft.modules import Layout, PromptModule, Start
 from promptgraft.modules.registry import Registry
 from promptgraft.prompts import ModuleState
-from promptgraft.training import read
+from promptgraft.training import Objective, read
 from promptgraft.transfer.across_tasks.pool import Pool
 
 
@@ -106,6 +106,10 @@ class Transfer(PromptModule):
             return given
 
         return emit
+
+    def objective(self, plain: Objective) -> Objective:
+        """What is minimised: the tasks' loss, unless the method adds to it."""
+        return plain
 
     def borrowed(self) -> Borrowed | None:
         """What each target task takes from whom; None where a method has no such weights."""

@@ -8,6 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from promptgraft.models import Batch, PromptTensors
+from promptgraft.training import Objective
+from promptgraft.transfer.across_tasks.distillation import Distillation
 from promptgraft.transfer.across_tasks.method import Given, Settings, Transfer, register
 
 ROUNDS = 30  # of alternating least squares; the error falls little after
@@ -19,6 +21,10 @@ class MPTSettings(Settings):
     start: Literal["fit", "mean"] = "fit"
     """What a pool gives: the shared prompt whose rank-one versions come closest to the sources, and
     the mean of their factors; or the sources' mean and factors of one."""
+    distil: float = Field(default=0.0, ge=0)
+    """Weight of the distance from the answers under each task's own source prompt, of which the
+    pool must hold one; 0.9 in the paper's first stage, where the sources' tasks are tuned together.
+    """
     lr_factors: float = Field(default=0.4, gt=0)
     """Learning rate of the rank-one factors; the run's own lr is that of the shared prompt."""
 
@@ -48,6 +54,13 @@ class MPT(Transfer):
             right[name] = v.mean(0).repeat(len(given.tasks), 1)
         self.shared = nn.ParameterDict(shared)
         self.left, self.right = nn.ParameterDict(left), nn.ParameterDict(right)
+        self.teachers: list[PromptTensors] = []
+        if settings.distil:
+            numbers = [given.pool.of_task(task) for task in given.tasks]
+            self.teachers = [
+                self.layout.shape({name: table[number] for name, table in tables.items()})
+                for number in numbers
+            ]
         self.rates: Mapping[str, float] = dict.fromkeys(("left", "right"), settings.lr_factors)
 
     def each(self) -> list[PromptTensors]:
@@ -60,6 +73,11 @@ class MPT(Transfer):
             )
             for task in range(len(self.tasks))
         ]
+
+    def objective(self, plain: Objective) -> Objective:
+        if not self.teachers:
+            return plain
+        return Distillation(plain, self.teachers, self.settings.distil)
 
     def forward(self, batch: Batch | None = None) -> PromptTensors | list[PromptTensors]:
         prompts = self.each()
