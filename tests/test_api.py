@@ -42,6 +42,24 @@ def tune(folder, **settings):
     return api.tune(library=Library(folder / "library"), **(SETTINGS | chosen | settings))
 
 
+def test_samples_are_what_the_prompt_writes_at_the_last_evaluation(folder):
+    """As many as asked for, each beside its references; of the last step here, which is kept."""
+    tables = {"task": str(folder / "tables.jsonl"), "data": {}, "model": str(folder / "gpt2")}
+    more = {"method": "prefix", "decoding": {"max_new_tokens": 5}, "evaluate_every": 6}
+    run = tune(folder, **tables, **more, samples=3)
+    lines = (run.folder / "samples.txt").read_text().splitlines()
+    parts = [line.split(maxsplit=1) for line in lines if line]
+    assert [name for name, *_ in parts] == ["Input", "Written", "Reference"] * 3
+    inputs = [rest[0] for name, *rest in parts if name == "Input"]
+    written = ["".join(rest) for name, *rest in parts if name == "Written"]
+    model = FrozenModel.load(str(folder / "gpt2"), dtype="float32")
+    assert written == model.generate(inputs, run.prompt, max_new_tokens=5)
+    assert "samples" not in run.prompt.card.hyperparameters
+    (run.folder / "samples.txt").unlink()
+    tune(folder, **tables, **more, samples=0)
+    assert not (run.folder / "samples.txt").exists()
+
+
 def test_tune_writes_the_run_and_keeps_the_prompt(folder):
     run = tune(folder)
     assert run.name == "reviews@bert"

@@ -43,6 +43,7 @@ def test_a_run_leaves_weights_that_make_its_model(folder, method):
         "curves.png",
         "metrics.jsonl",
         "results.json",
+        "samples.txt",
         "weights.safetensors",
     }
     results = json.loads((done.folder / "results.json").read_text())

@@ -62,6 +62,8 @@ class TuneConfig(TrainingConfig):
     """Test rows to score at the end; None: all."""
     decoding: dict[str, Any] = Field(default_factory=dict)
     """How test outputs are written: num_beams, max_new_tokens, min_new_tokens, length_penalty, …"""
+    samples: int = Field(default=2, ge=0)
+    """Validation rows whose texts are written to samples.txt at every evaluation."""
     max_length: int | None = Field(default=None, gt=0)
     """Longest row in tokens; None: what the model takes."""
     device: str = "auto"

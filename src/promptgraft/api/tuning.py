@@ -13,6 +13,7 @@ from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
 from promptgraft.api.job import Job, module_settings, prepare, prepare_weights
 from promptgraft.api.names import library_name
+from promptgraft.api.samples import with_samples
 from promptgraft.errors import ConfigError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
@@ -94,7 +95,7 @@ def tune(
         job.objective,
         config.training(),
         folder,
-        job.validate,
+        with_samples(job, config),
         resume,
         report,
     )
@@ -166,6 +167,7 @@ def card_of(config: TuneConfig, job: Job[PromptModule], metrics: dict[str, float
         "tag",
         "device",
         "keep_module",
+        "samples",
     }
     chosen = config.model_dump(mode="json", exclude=defaults) | {"lr": config.training().lr}
     return PromptCard(

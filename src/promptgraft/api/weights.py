@@ -11,6 +11,7 @@ from promptgraft import files
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
 from promptgraft.api.job import prepare_weights
+from promptgraft.api.samples import with_samples
 from promptgraft.models import FrozenModel
 from promptgraft.tasks import Task
 from promptgraft.training import Evaluation, Outcome, Report, evaluate, train
@@ -47,8 +48,9 @@ def tune_weights(
     folder = config.folder()
     begin(folder, config, resume)
     settings = config.training()
+    validate = with_samples(job, config)
     outcome = train(
-        job.module, job.encoded, job.objective, settings, folder, job.validate, resume, report
+        job.module, job.encoded, job.objective, settings, folder, validate, resume, report
     )
     test = rows_to_score(job.task, config)
     evaluation = None
