@@ -3,7 +3,7 @@
 import pytest
 
 from promptgraft.errors import ConfigError, DataError
-from promptgraft.models.template import Decoder, Mask, Target, Text, Virtual, parse
+from promptgraft.models.template import Decoder, Mask, Start, Target, Text, Virtual, parse
 
 ROW = {"text": "a dull story", "other": 3}
 
@@ -102,3 +102,10 @@ def test_a_missing_field_is_named():
         parse("{title}").pieces[0].render(ROW)
     with pytest.raises(DataError, match="field 'text', which the template needs, is None"):
         parse("{text}").pieces[0].render({"text": None})
+
+
+def test_start_is_one_of_the_encoders_pieces():
+    assert parse("{prompt}{start}{source}").pieces[1] == Start()
+    for source in ("{start}{start}", "{decoder}{start}"):
+        with pytest.raises(ConfigError, match="start"):
+            parse(source)

@@ -65,8 +65,8 @@ def similar(
         )
     source, skipped = model_for(value, None), []
     found = []
-    for fingerprint, names in _by_model(store).items():
-        same = fingerprint == source.reference.fingerprint
+    for identity, names in _by_model(store).items():
+        same = identity in (source.reference.identity, value.card.base.identity)
         try:
             first = store.get(names[0])
             target = source if same else FrozenModel.load(first.card.base.name)
@@ -113,10 +113,10 @@ def pack(
 
 
 def _by_model(library: Library) -> dict[str, list[str]]:
-    """The names of the soft prompts by their model's fingerprint."""
+    """The names of the soft prompts by their model."""
     names: dict[str, list[str]] = {}
     for entry in library.list(where="kind=soft-prompt"):
-        names.setdefault(entry.card.base.fingerprint, []).append(entry.name)
+        names.setdefault(entry.card.base.identity, []).append(entry.name)
     return names
 
 

@@ -154,9 +154,9 @@ def _loaded(prompts: Sequence[Prompt]) -> list[FrozenModel]:
     models: dict[str, FrozenModel] = {}
     for prompt in prompts:
         base = prompt.card.base
-        if base.fingerprint not in models:
-            models[base.fingerprint] = model_for(prompt, None)
-    return [models[prompt.card.base.fingerprint] for prompt in prompts]
+        if base.identity not in models:
+            models[base.identity] = model_for(prompt, None)
+    return [models[prompt.card.base.identity] for prompt in prompts]
 
 
 def _template(prompt: Prompt, source: FrozenModel, target: FrozenModel) -> str | None:

@@ -84,11 +84,11 @@ def _branches(tree: Origin, before: str = "") -> list[str]:
 
 def _facts(card: PromptCard) -> list[tuple[str, str]]:
     base = card.base
+    known = f"fingerprint {base.fingerprint[:12]}" if base.fingerprint else "not checked"
     words = (card.verbalizer or {}).items()
     facts = {
         "Kind": f"{card.kind}, {card.length} virtual tokens",
-        "Model": f"{base.name} ({base.family}, {base.embedding_size} dimensions, "
-        f"fingerprint {base.fingerprint[:12]})",
+        "Model": f"{base.name} ({base.family}, {base.embedding_size} dimensions, {known})",
         "Task": card.task,
         "Template": card.template,
         "Words": ", ".join(f"{label} = {word}" for label, word in words),

@@ -228,7 +228,7 @@ def shard_of(folder: str) -> str:
 
 def space_of(card: PromptCard) -> str:
     """Prompts of one space can be compared: the kind and the model."""
-    return f"{card.kind} {card.base.fingerprint}"
+    return f"{card.kind} {card.base.identity}"
 
 
 def _shard(root: Path, folder: Path) -> str:

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from promptgraft.errors import ConfigError, DataError
 from promptgraft.models.batch import IGNORED, Encoded
 from promptgraft.models.geometry import Family
-from promptgraft.models.template import Decoder, Mask, Target, Template, Text, Virtual
+from promptgraft.models.template import Decoder, Mask, Start, Target, Template, Text, Virtual
 from promptgraft.models.truncation import Words, shorten
 
 
@@ -175,7 +175,7 @@ class Encoder:
         words = []
         begun = blank = False  # does anything stand before this piece, and does it end in a blank?
         for piece, count in zip(template.pieces, counts, strict=True):
-            if isinstance(piece, Decoder):
+            if isinstance(piece, (Start, Decoder)):
                 begun = blank = False
             elif isinstance(piece, Virtual):
                 begun = begun or count > 0
@@ -199,7 +199,7 @@ class Encoder:
         for piece in template.pieces:
             if isinstance(piece, Target):
                 break
-            if isinstance(piece, Decoder):
+            if isinstance(piece, (Start, Decoder)):
                 begun = blank = False
             elif isinstance(piece, Virtual):
                 begun = begun or length > 0
@@ -247,7 +247,8 @@ class Encoder:
         prefix: int,
     ) -> Encoded:
         """The pieces as one row of ids and labels, each label where it is predicted from."""
-        row = Encoded(tokens=list(self.first))
+        started = any(isinstance(piece, Start) for piece in template.pieces)
+        row = Encoded(tokens=[] if started else list(self.first))
         tokens, words, slot, common = row.tokens, iter(texts), 0, True
         slots = [n for n, piece in enumerate(template.pieces) if isinstance(piece, Virtual)]
         labels: dict[int, int] = {}
@@ -258,6 +259,8 @@ class Encoder:
                 tokens.extend(range(-1 - slot, -1 - slot - count, -1))
                 slot += count
                 row.head = len(tokens) if common else row.head
+            elif isinstance(piece, Start):
+                tokens.extend(self.first)
             elif isinstance(piece, Mask):
                 labels[len(tokens)] = target[0] if target else self.pad  # asked, if not known
                 tokens.append(self.tokenizer.mask_token_id)

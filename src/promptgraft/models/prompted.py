@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -132,11 +133,17 @@ class PromptedModel:
         return vectors
 
     def check(self, prompt: OnePrompt) -> None:
-        """Raise WrongModelError if a prompt was made for another model."""
+        """Raise WrongModelError if a prompt was made for another model.
+
+        A prompt that was imported without its model fits every model of its model's name, family
+        and embedding size.
+        """
         card = card_of(prompt)
         if card is None or card.base.fingerprint == self.reference.fingerprint:
             return
         base, title = card.base, card.title
+        if base.fingerprint is None and self._may_be(base):
+            return
         if base.embedding_size != self.embedding_size:
             why = (
                 f"prompt {title} has {base.embedding_size}-dimensional virtual tokens, "
@@ -144,12 +151,18 @@ class PromptedModel:
             )
         else:
             why = (
-                f"prompt {title} was made for {base.name} (fingerprint {base.fingerprint[:12]}), "
-                f"not for {self.name} ({self.reference.fingerprint[:12]})."
+                f"prompt {title} was made for {base.name} (fingerprint {_short(base)}), "
+                f"not for {self.name} ({_short(self.reference)})."
             )
         raise WrongModelError(
             f"{why}\nMove it first: promptgraft transfer {title} --to {self.name}"
         )
+
+    def _may_be(self, base: ModelReference) -> bool:
+        """Whether this could be the model of that name, in a folder or another's account too."""
+        own, other = (Path(name).name.lower() for name in (self.name, base.name))
+        sizes = (self.family, self.embedding_size)
+        return own == other and sizes == (base.family, base.embedding_size)
 
     # Rows to tensors.
 
@@ -412,3 +425,7 @@ def _positions(batch: Batch, prefix: SitePrefix | None) -> Tensor:
         return positions + prefix.tensor.shape[3]
     seen = prefix.visible.sum(-1)  # [B] or [B, T]
     return positions + (seen if seen.ndim == 2 else seen[:, None])
+
+
+def _short(reference: ModelReference) -> str:
+    return (reference.fingerprint or "unknown")[:12]

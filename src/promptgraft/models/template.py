@@ -4,6 +4,7 @@ A template is a string with fields in braces. A field is a key of the row, or on
 
     {prompt}     all virtual tokens, or those that numbered slots leave over
     {prompt:5}   five virtual tokens; several slots are filled in order
+    {start}      the tokenizer's own first tokens, such as [CLS]; at the front if not named
     {mask}       the mask token (masked models)
     {target}     what is to be written (causal, seq2seq); at the end if not named
     {decoder}    in a seq2seq template: what follows belongs to the decoder
@@ -62,6 +63,11 @@ class Virtual:
 
 
 @dataclass(frozen=True)
+class Start:
+    """The tokens that the tokenizer puts before every text."""
+
+
+@dataclass(frozen=True)
 class Mask:
     """The mask token."""
 
@@ -76,10 +82,15 @@ class Decoder:
     """The border between encoder and decoder."""
 
 
-Piece = Text | Virtual | Mask | Target | Decoder
+Piece = Text | Virtual | Start | Mask | Target | Decoder
 
 
-SPECIAL: dict[str, Piece] = {"mask": Mask(), "target": Target(), "decoder": Decoder()}
+SPECIAL: dict[str, Piece] = {
+    "start": Start(),
+    "mask": Mask(),
+    "target": Target(),
+    "decoder": Decoder(),
+}
 
 
 @dataclass(frozen=True)
@@ -166,9 +177,12 @@ def _special(source: str, field: str, detail: str) -> Piece | None:
 
 
 def _check(source: str, pieces: list[Piece]) -> None:
-    for kind in (Mask, Target, Decoder):
+    for kind in (Start, Mask, Target, Decoder):
         if sum(isinstance(piece, kind) for piece in pieces) > 1:
             raise ConfigError(f"The template {source!r} names {{{kind.__name__.lower()}}} twice.")
+    border = next((n for n, piece in enumerate(pieces) if isinstance(piece, Decoder)), len(pieces))
+    if any(isinstance(piece, Start) for piece in pieces[border:]):
+        raise ConfigError(f"The template {source!r} has {{start}} behind {{decoder}}.")
     if sum(isinstance(piece, Virtual) and piece.count is None for piece in pieces) > 1:
         raise ConfigError(
             f"The template {source!r} has two slots without a number; give all but one a number, "

@@ -23,11 +23,17 @@ class ModelReference(_Record):
     name: str = Field(min_length=1)
     """Hub name, name of a mini, or local path."""
     revision: str | None = None
-    fingerprint: Hex
-    """SHA-256 over the architecture and the input embeddings: what makes a prompt fit or not."""
-    tokenizer_hash: Hex
+    fingerprint: Hex | None
+    """SHA-256 over the architecture and the input embeddings: what makes a prompt fit or not. None
+    if the model was not at hand when the prompt was imported: then name and size have to do."""
+    tokenizer_hash: Hex | None
     family: Family
     embedding_size: int = Field(gt=0)
+
+    @property
+    def identity(self) -> str:
+        """The same for prompts of one model, as far as that is known."""
+        return self.fingerprint or f"{self.name} {self.family} {self.embedding_size}"
 
 
 class Parent(_Record):
