@@ -9,7 +9,7 @@ from promptgraft.cli import main
 from promptgraft.errors import ConfigError, DataError
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import SoftPrompt
-from promptgraft.studies import STUDIES, ptfer, relations
+from promptgraft.studies import STUDIES, grafting, ptfer, relations
 from promptgraft.studies.intervals import Mean
 from promptgraft.studies.moves import Moves
 from promptgraft.training import TrainingConfig
@@ -108,6 +108,18 @@ def test_the_study_writes_its_page_and_goes_on_where_it_was(place, capsys, monke
         main(words)
     assert again.value.code == 0
     assert page.read_text() == text
+
+
+def test_methods_are_compared_in_pairs(place, monkeypatch):
+    methods = {"nearest": Discretize(), "the paper": ptfer.PAPER}
+    monkeypatch.setattr(grafting, "METHODS", methods)
+    moves = Moves([str(place / k) for k in ("bert", "albert")], place / "out", 1, NAMES)
+    found = grafting.compared(moves, "validation")
+    assert found["the paper"][1] == Mean(0.0, 0.0, 0.0)
+    own, gap = found["nearest"]
+    assert gap.value == pytest.approx(own.value - found["the paper"][0].value)
+    values = [float(row[1].split()[0]) for row in grafting.table(moves, "validation").rows]
+    assert values == sorted(values, reverse=True)
 
 
 def test_claims_are_decided_by_their_intervals():

@@ -20,13 +20,13 @@ The paper's models, from the hub:
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="STUDY", help="ptfer.")],
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="ptfer or grafting.")],
     models: Annotated[
         list[str], typer.Option("--model", "-m", help="A model that takes part; several of them.")
     ],
     part: Annotated[
         list[str] | None,
-        typer.Option(help="A table or figure: 1, 2, 3, 5, claims, figure-2, … [default: all]"),
+        typer.Option(help="A table or figure, such as 3 or claims. [default: all]"),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Prompts tuned for each relation.")] = 3,
     relation: Annotated[
@@ -42,7 +42,7 @@ def command(
     A study that was stopped goes on where it was.
     """
     from promptgraft.errors import ConfigError
-    from promptgraft.studies import STUDIES
+    from promptgraft.studies import STUDIES, run
     from promptgraft.studies.relations import RELATIONS
 
     study = STUDIES[name]
@@ -51,5 +51,5 @@ def command(
         if one not in study.parts:
             raise ConfigError(f"{name} has no part {one!r}; it has {', '.join(study.parts)}.")
     folder = out or Path("studies") / name
-    page = study.run(models, folder, seeds, relation or RELATIONS, parts, terminal.note)
+    page = run(study, models, folder, seeds, relation or RELATIONS, parts, terminal.note)
     print(page)

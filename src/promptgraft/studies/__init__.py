@@ -3,6 +3,6 @@
 A study keeps what it measured in its folder, so that one which was stopped goes on where it was.
 """
 
-from promptgraft.studies.report import STUDIES, Study
+from promptgraft.studies.report import STUDIES, Study, run
 
-__all__ = ["STUDIES", "Study"]
+__all__ = ["STUDIES", "Study", "run"]

@@ -93,6 +93,7 @@ class Moves:
         method: Method,
         seed: int,
         length: int = relations.LENGTH,
+        split: str = "test",
     ) -> Moved:
         """Accuracy of a model with prompts that were moved to it."""
         kind = next(name for name, one in METHODS.items.items() if type(method) is one)
@@ -101,10 +102,10 @@ class Moves:
         def measure() -> dict[str, dict[str, float]]:
             self.say(f"{' + '.join(sources)} to {target}, {kind} {settings or ''}, seed {seed}")
             prompts, losses = self._move(sources, target, method, seed, length)
-            found = relations.accuracy(self.model(target), self.facts, prompts)
+            found = relations.accuracy(self.model(target), self.facts, prompts, split)
             return {"accuracy": found, "loss": losses}
 
-        key = ["moved", list(sources), target, kind, settings, seed, length, self.relations]
+        key = ["moved", list(sources), target, kind, settings, seed, length, split, self.relations]
         found = self.memo(key, measure)
         return Moved(found["accuracy"], found["loss"])
 

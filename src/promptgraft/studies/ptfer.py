@@ -67,7 +67,7 @@ def _published(name: str, title: str, values: Mapping[str, Any]) -> Table:
 
 
 def accuracies(
-    moves: Moves, sources: Sequence[str], target: str, method: Method, **settings: int
+    moves: Moves, sources: Sequence[str], target: str, method: Method, **settings: Any
 ) -> list[Mapping[str, float]]:
     """Of every seed."""
     return [

@@ -1,4 +1,6 @@
-"""What a study writes: a page with its tables beside the paper's, each table as CSV, pictures."""
+"""The studies by name, and their one runner: a page of tables and pictures, tables as CSV."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,43 +9,29 @@ from typing import TYPE_CHECKING
 
 from promptgraft import files
 from promptgraft.modules.registry import Registry
-from promptgraft.studies import ptfer, ptfer_figures
+from promptgraft.studies import grafting, ptfer, ptfer_figures
 from promptgraft.studies.moves import Moves
 from promptgraft.studies.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    Part = Callable[[Moves], Sequence[Table] | Figure]
+
 
 @dataclass(frozen=True)
 class Study:
-    """A study by name: what it is about, the parts it has, and how to run them.
-
-    run  (models, folder, seeds, relations, parts, say) -> the page it wrote
-    """
+    """What it is about, and its parts by name: tables or a picture, measured when asked for."""
 
     about: str
-    parts: Sequence[str]
-    run: Callable[..., Path]
+    parts: Mapping[str, Part]
 
 
 STUDIES: Registry[Study] = Registry("study")
 
-TABLES: Mapping[str, Callable[[Moves], Table]] = {
-    "1": ptfer.table_1,
-    "2": ptfer.table_2,
-    "3": ptfer.table_3,
-    "5": ptfer.table_5,
-    "claims": lambda moves: ptfer.table_of(ptfer.claims(moves)),
-}
-FIGURES: "Mapping[str, Callable[[Moves], Figure]]" = {
-    "figure-2": ptfer_figures.figure_2,
-    "figure-3": ptfer_figures.figure_3,
-    "figure-4": ptfer_figures.figure_4,
-}
 
-
-def run_ptfer(
+def run(
+    study: Study,
     models: Sequence[str],
     folder: Path,
     seeds: int,
@@ -51,36 +39,54 @@ def run_ptfer(
     parts: Sequence[str],
     say: Callable[[str], None],
 ) -> Path:
-    """Measure the parts that are asked for and write README.md, CSV files and pictures."""
+    """Measure some parts; write README.md, CSV files and pictures. Returns the page.
+
+    say  is told what is being measured
+    """
     moves = Moves(models, folder, seeds, relations, say)
-    paper = {table.name: table for table in ptfer.published()}
     written = [
-        f"# Zero-shot transfer of prompts between {', '.join(models)}",
-        f"{len(relations)} relations of LAMA, {seeds} seeds; accuracy in per cent, mean over "
-        "relations, with 95 % intervals (bootstrap over relations).",
+        f"# {study.about}",
+        f"Between {', '.join(models)}; {len(relations)} relations of LAMA, {seeds} seeds. Accuracy "
+        "in per cent, mean over relations, with 95 % intervals (bootstrap over relations).",
     ]
+    page = folder / "README.md"
     for part in parts:
-        if part in TABLES:
-            table = TABLES[part](moves)
-            table.save(folder)
-            written.append(str(table))
-            if f"paper-{part}" in paper:
-                written.append(str(paper[f"paper-{part}"]))
+        found = study.parts[part](moves)
+        if isinstance(found, Sequence):
+            for table in found:
+                table.save(folder)
+                written.append(str(table))
         else:
-            picture = folder / f"{part}.png"
-            with files.whole_file(picture) as temporary:
-                FIGURES[part](moves).savefig(temporary, format="png", dpi=144)
-            written.append(f"![{part}]({picture.name})")
-        page = folder / "README.md"
+            with files.whole_file(folder / f"{part}.png") as temporary:
+                found.savefig(temporary, format="png", dpi=144)
+            written.append(f"![{part}]({part}.png)")
         with files.whole_file(page) as temporary:
             temporary.write_text("\n\n".join(written) + "\n")
     return page
 
 
-STUDIES.register("ptfer")(
-    Study(
-        "Zero-Shot Continuous Prompt Transfer (Wu, Wu, Mou 2024)",
-        [*TABLES, *FIGURES],
-        run_ptfer,
-    )
+def _beside_the_paper(table: Callable[[Moves], Table], name: str) -> Part:
+    published = {one.name: one for one in ptfer.published()}
+    return lambda moves: [table(moves), published[name]]
+
+
+STUDIES.items["ptfer"] = Study(
+    "Zero-Shot Continuous Prompt Transfer (Wu, Wu, Mou 2024)",
+    {
+        "1": _beside_the_paper(ptfer.table_1, "paper-1"),
+        "2": _beside_the_paper(ptfer.table_2, "paper-2"),
+        "3": _beside_the_paper(ptfer.table_3, "paper-3"),
+        "5": _beside_the_paper(ptfer.table_5, "paper-5"),
+        "claims": lambda moves: [ptfer.table_of(ptfer.claims(moves))],
+        "figure-2": ptfer_figures.figure_2,
+        "figure-3": ptfer_figures.figure_3,
+        "figure-4": ptfer_figures.figure_4,
+    },
+)
+STUDIES.items["grafting"] = Study(
+    "Which way of moving prompts carries best",
+    {
+        split: lambda moves, split=split: [grafting.table(moves, split)]  # type: ignore[misc]
+        for split in ("validation", "test")
+    },
 )

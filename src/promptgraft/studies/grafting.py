@@ -1,0 +1,69 @@
+"""Which way of moving prompts carries best, beyond the paper: many methods, paired.
+
+Chosen on validation facts, reported on test facts; the target's labels serve this comparison
+alone, no method sees them.
+"""
+
+from collections.abc import Mapping
+
+from promptgraft.studies.intervals import Mean, difference, mean
+from promptgraft.studies.moves import Moves
+from promptgraft.studies.ptfer import accuracies, by_relation, pairs
+from promptgraft.studies.tables import Table
+from promptgraft.transfer.across_models import Method, Relative
+from promptgraft.transfer.across_models.baselines import Discretize
+from promptgraft.transfer.across_models.codes import Code
+from promptgraft.transfer.across_models.maps import Linear, Procrustes
+from promptgraft.transfer.across_models.recipes import PAPER
+
+METHODS: Mapping[str, Method] = {
+    "the paper": PAPER,
+    "relative, all anchors": Relative(),
+    "relative, not scaled": Relative(normalise=False),
+    **{f"relative, top {k}": Relative(top_k=k) for k in (2, 8, 32, 128, 512)},
+    "relative, centred": Relative(frame="centred"),
+    "relative, whitened": Relative(frame="whitened"),
+    "relative, strong ridge": Relative(ridge=0.1),
+    **{f"code of {n}": Code(atoms=n) for n in (1, 2, 4, 8, 16)},
+    **{f"code of {n}, centred": Code(atoms=n, frame="centred") for n in (1, 2, 4, 8)},
+    **{f"code of {n}, whitened": Code(atoms=n, frame="whitened") for n in (2, 4, 8)},
+    **{
+        f"softmax of {n}, {t}": Code(by="softmax", atoms=n, temperature=t)
+        for n in (2, 8) for t in (0.02, 0.05)
+    },
+    "softmax of 8, 0.02, scaled": Code(by="softmax", atoms=8, temperature=0.02, normalise=True),
+    "nearest word": Discretize(),
+    "nearest word, centred": Discretize(frame="centred"),
+    "nearest word, Euclidean": Discretize(by="euclidean"),
+    "linear map": Linear(),
+    "linear map, scaled": Linear(normalise=True),
+    "linear map, strong ridge": Linear(ridge=0.1),
+    "rotation": Procrustes(),
+    "rotation, scaled": Procrustes(normalise=True),
+    "rotation, whitened": Procrustes(frame="whitened"),
+}  # fmt: skip
+
+
+def compared(moves: Moves, split: str) -> dict[str, tuple[Mean, Mean]]:
+    """By method: accuracy over all ordered pairs and seeds, and its difference to the paper's."""
+
+    def over(method: Method) -> list[list[float]]:
+        return by_relation(
+            [
+                one
+                for source, target in pairs(moves)
+                for one in accuracies(moves, [source], target, method, split=split)
+            ]
+        )
+
+    paper = over(PAPER)
+    found = {name: over(method) for name, method in METHODS.items()}
+    return {name: (mean(own), difference(own, paper)) for name, own in found.items()}
+
+
+def table(moves: Moves, split: str) -> Table:
+    """The methods, best first, on one split."""
+    found = sorted(compared(moves, split).items(), key=lambda item: -item[1][0].value)
+    rows = [[name, str(own), str(gap)] for name, (own, gap) in found]
+    heads = ["method", f"accuracy, {split} facts", "minus the paper's"]
+    return Table(f"methods-{split}", f"Methods of transfer, {split} facts", heads, rows)
