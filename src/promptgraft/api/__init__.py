@@ -4,6 +4,7 @@ from promptgraft.api.config import TuneConfig
 from promptgraft.api.joint import JointConfig, JointRun, tune_jointly
 from promptgraft.api.moving import Refined, refine, transfer
 from promptgraft.api.names import resolve
+from promptgraft.api.recommending import Recommendation, recommend
 from promptgraft.api.resuming import resume
 from promptgraft.api.scoring import Scores, score
 from promptgraft.api.tuning import Plan, Run, plan, tune
@@ -17,6 +18,7 @@ __all__ = [
     "JointConfig",
     "JointRun",
     "Plan",
+    "Recommendation",
     "Refined",
     "Run",
     "Scores",
@@ -28,6 +30,7 @@ __all__ = [
     "generate",
     "nearest_tokens",
     "plan",
+    "recommend",
     "refine",
     "resolve",
     "resume",
