@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -112,6 +113,7 @@ def test_show(run):
     assert code == 0
     assert "0 = bad, 1 = good" in out
     assert "steps=4" in out
+    assert re.search("Loss .* [▁-█]{4}  \\d", out)
     found = json.loads(run("show", "reviews@bert", "--tokens", "--json")[1])
     assert found["card"]["length"] == len(found["nearest_tokens"]) == 3
     by_folder = json.loads(run("show", found["path"], "--json")[1])
@@ -128,6 +130,17 @@ def test_eval_scores_data_like_that_of_the_run(run):
     assert found["scores"]["accuracy"] == pytest.approx(card["metrics"]["test.accuracy"])
     low, high = found["intervals"]["accuracy"]
     assert low <= found["scores"]["accuracy"] <= high
+
+
+def test_outputs_of_eval_are_what_score_reads(run, place):
+    words = ["tables@gpt2", "--task", "tables.jsonl", "decoding.max_new_tokens=5"]
+    code, out, _ = run("eval", *words, "decoding.num_beams=2", "--outputs", "written.txt", "--json")
+    assert code == 0
+    scores = json.loads(out)["scores"]
+    assert len((place / "written.txt").read_text().splitlines()) == json.loads(out)["rows"]
+    code, out, _ = run("score", "written.txt", "--task", "tables.jsonl", "--json")
+    assert code == 0
+    assert json.loads(out)["scores"] == scores
 
 
 def test_eval_of_the_bare_model(run):
@@ -268,7 +281,7 @@ def test_doctor(run, place):
         (["tune", "sst2", "agnews", "-m", "./bert"], 2, "one task at a time"),
         (["tune"], 2, "name a task"),
         (["eval"], 2, "name a prompt"),
-        (["eval", "reviews@bert", "text=review"], 2, "only data.*"),
+        (["eval", "reviews@bert", "text=review"], 2, "only data.* and decoding.*"),
         (["tune", "--resume", "stopped", "lr=1"], 2, "--resume"),
         (["generate", "tables", "x", "--file", "y"], 2, "not both"),
         (["ls", "--color"], 2, "No such option"),

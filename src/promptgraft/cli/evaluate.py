@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,7 +23,8 @@ def command(
         typer.Argument(
             metavar="PROMPT|KEY=VALUE",
             help="A name in the library or a folder; none for the bare model. Then settings of "
-            "the data, such as data.text=review data.label=stars.",
+            "the data, such as data.text=review data.label=stars, and of how texts are written, "
+            "such as decoding.num_beams=5.",
         ),
     ] = None,
     task: Annotated[
@@ -34,6 +36,9 @@ def command(
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     rows: Annotated[int | None, typer.Option(help="Score a sample of so many rows.")] = None,
+    outputs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the answers there, one to a line.")
+    ] = None,
     library: LibraryPath = None,
     as_json: Json = False,
 ) -> None:
@@ -48,14 +53,16 @@ def command(
     if not names and (model is None or task is None):
         raise typer.BadParameter("name a prompt; or --model and --task to score the bare model.")
 
-    from promptgraft import api
+    from promptgraft import api, files
     from promptgraft.library import Library
     from promptgraft.training import parse_settings
 
     settings = parse_settings([word for word in words if "=" in word])
-    data = settings.pop("data", {})
+    data, decoding = settings.pop("data", {}), settings.pop("decoding", {})
     if settings:
-        raise typer.BadParameter(f"only data.* may be set here, not {', '.join(settings)}.")
+        raise typer.BadParameter(
+            f"only data.* and decoding.* may be set here, not {', '.join(settings)}."
+        )
     with terminal.waiting("scoring"):
         evaluation = api.evaluate(
             names[0] if names else None,
@@ -66,7 +73,12 @@ def command(
             rows=rows,
             library=Library(library),
             data=data,
+            **decoding,
         )
+    if outputs:
+        with files.whole_file(outputs) as temporary:
+            lines = (" ".join(text.splitlines()) for text in evaluation.predictions)
+            temporary.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     count = len(evaluation.predictions)
     if as_json:
         found = {"scores": evaluation.scores, "intervals": evaluation.intervals, "rows": count}
