@@ -54,3 +54,14 @@ def test_a_damaged_line_is_named(tmp_path):
     file.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
     with pytest.raises(BadFileError, match="line 2"):
         curves.read(file)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 59, 60, 61, 1000])
+def test_thinned_curves_keep_the_mean_of_equal_stretches(steps):
+    lines = [{"step": n, "loss": float(n % 7)} for n in range(steps)]
+    found = curves.thinned(lines)
+    assert len(found) == min(steps, 60)
+    if steps == 1000:
+        assert found[0] == pytest.approx(sum(n % 7 for n in range(16)) / 16)
+    if 0 < steps <= 60:
+        assert list(found) == [line["loss"] for line in lines]

@@ -35,7 +35,7 @@ def thinned(lines: Sequence[Line], most: int = 60) -> tuple[float, ...]:
     """The training losses as a card keeps them: means of at most 60 equal stretches."""
     losses = [float(line["loss"]) for line in lines]
     count = min(most, len(losses))
-    ends = [len(losses) * number // count for number in range(count + 1)]
+    ends = [len(losses) * number // max(count, 1) for number in range(count + 1)]
     return tuple(sum(losses[a:b]) / (b - a) for a, b in pairwise(ends))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import promptgraft
 from promptgraft import prompts
+from promptgraft.analysis import curves
 from promptgraft.api.borrowing import keep_borrowed, with_shares
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
@@ -106,6 +107,8 @@ def tune(
         evaluation = evaluate(job.model, job.task, test, tuned, **config.decoding)
     shares = keep_borrowed(job.module, folder)
     card = with_shares(card_of(config, job, metrics_of(outcome, evaluation)), shares)
+    curve = curves.thinned(curves.read(folder / "metrics.jsonl"))
+    card = card.model_copy(update={"curve": curve})
     tuned = frozen_as(job.module, card)
     prompt, kept = stored(tuned)
     state = _module_state(config, job.module) if config.keep_module else None

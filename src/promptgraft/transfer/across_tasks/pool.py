@@ -56,7 +56,7 @@ def pool_of(prompts: Mapping[str, Prompt], layout: Layout | None = None) -> Pool
         return Pool()
     (first_name, first), *others = prompts.items()
     for name, prompt in others:
-        if prompt.card.base.fingerprint != first.card.base.fingerprint:
+        if prompt.card.base.identity != first.card.base.identity:
             raise WrongModelError(
                 f"The pool mixes prompts of different models: {first_name} is for "
                 f"{first.card.base.name}, {name} for {prompt.card.base.name}. "
