@@ -18,7 +18,7 @@ def initialise(model, kind, name, *arguments, seed=0):
 
 
 @pytest.mark.parametrize("kind", ["soft-prompt", "prefix"])
-@pytest.mark.parametrize("name", ["random", "vocabulary"])
+@pytest.mark.parametrize("name", ["random", "uniform", "vocabulary"])
 def test_drawn_by_seed(kind, name):
     model = tiny("gpt2")
     first, again = initialise(model, kind, name), initialise(model, kind, name)
@@ -26,6 +26,14 @@ def test_drawn_by_seed(kind, name):
     for key in first:
         assert torch.equal(first[key], again[key])
         assert not torch.equal(first[key], other[key])
+
+
+def test_uniform_is_between_0_and_1_at_every_site():
+    tables = initialise(tiny("bart"), "prefix", "uniform")
+    assert set(tables) == {"encoder", "decoder", "cross"}
+    for table in tables.values():
+        assert 0 <= table.min() < 0.2
+        assert 0.8 < table.max() <= 1
 
 
 def test_vocabulary_rows_are_rows_of_the_table():

@@ -46,7 +46,7 @@ class TuneConfig(TrainingConfig):
     length: int = Field(default=20, gt=0)
     """Virtual tokens, P; with a pool, by default as many as its prompts have."""
     init: str = "vocabulary"
-    """own, random, vocabulary, text, labels or prompt."""
+    """own, random, uniform, vocabulary, text, labels or prompt."""
     init_text: str | None = None
     """The text that init=text starts from."""
     init_prompt: str | None = None

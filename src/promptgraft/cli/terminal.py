@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from promptgraft.api import Scores
     from promptgraft.training import Evaluation, Report
 
+SMALL_SCALES = ("nist", "cider")  # metrics that papers print with two decimals
 PAUSE = 30.0  # seconds between the lines of a run that no one watches
 
 
@@ -71,15 +72,19 @@ def scores(evaluation: Evaluation | Scores) -> str:
     parts = []
     for name, value in evaluation.scores.items():
         low, high = evaluation.intervals.get(name, (None, None))
-        span = "" if low is None else f" ({low:.1f} to {high:.1f})"
-        parts.append(f"{name} {value:.1f}{span}")
+        shown = "" if low is None else f" ({_shown(name, low)} to {_shown(name, high)})"
+        parts.append(f"{name} {_shown(name, value)}{shown}")
     return "  ".join(parts)
 
 
 def print_groups(groups: Mapping[str, Mapping[str, float]]) -> None:
     """`seen: bleu 61.2  ter 35.0`, a line for each group of rows that was scored apart."""
     for group, values in groups.items():
-        print(f"{group}: " + "  ".join(f"{name} {value:.1f}" for name, value in values.items()))
+        print(f"{group}: " + "  ".join(f"{name} {_shown(name, v)}" for name, v in values.items()))
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{value:.2f}" if name in SMALL_SCALES else f"{value:.1f}"
 
 
 @contextmanager

@@ -48,6 +48,19 @@ def random() -> Initialiser:
     return initialise
 
 
+@INITIALISERS.register("uniform")
+def uniform() -> Initialiser:
+    """Numbers between 0 and 1, the random start of Prefix-Tuning's section 7.4."""
+
+    def initialise(model: FrozenModel, layout: Layout, generator: Generator) -> Start:
+        return {
+            name: torch.rand(layout.length, width, generator=generator)
+            for name, width in layout.widths().items()
+        }
+
+    return initialise
+
+
 @INITIALISERS.register("vocabulary")
 def vocabulary() -> Initialiser:
     """Common tokens drawn at random (Lester et al. 2021, "sampled vocabulary")."""
