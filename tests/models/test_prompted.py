@@ -192,7 +192,7 @@ def test_labelled_logits_are_the_full_logits_gathered(kind: str):
     batch = model.batch(rows, prompt, template, WORDS)
     with torch.no_grad():
         logits, labels = model.labelled_logits(batch, prompt)
-        with model._attached(batch, prompt) as inputs:
+        with model.attached(batch, prompt) as inputs:
             full = model.model(**inputs, use_cache=False).logits
     found = [
         (full[row, place], batch.labels[row, place])

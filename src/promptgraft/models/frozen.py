@@ -217,7 +217,7 @@ class FrozenModel(PromptedModel):
                 torch.manual_seed(seed)
             for chosen, batch in self._batches(encoded, batch_size, "left", max_new_tokens):
                 start = batch.tokens if batch.decoder_tokens is None else batch.decoder_tokens
-                with self._attached(batch, pick(prompt, chosen)) as inputs, self._hidden(inputs):
+                with self.attached(batch, pick(prompt, chosen)) as inputs, self._hidden(inputs):
                     ids = self.model.generate(**inputs, **config)  # type: ignore[operator]
                 written = self.tokenizer.batch_decode(
                     ids[:, start.shape[1] :], skip_special_tokens=True
@@ -234,18 +234,22 @@ class FrozenModel(PromptedModel):
                 raise ConfigError(
                     f"There is no generation setting {name!r}.{did_you_mean(name, known)}"
                 )
-        ends = self.model.generation_config.eos_token_id
-        ends = {*(ends if isinstance(ends, list) else [ends]), self.encoder.eos} - {None}
         config: dict[str, Any] = {
             "do_sample": False,
             "num_beams": 1,
             "pad_token_id": self.encoder.pad,
         }
-        if ends:
-            config["eos_token_id"] = sorted(ends)
+        if self.ends:
+            config["eos_token_id"] = sorted(self.ends)
         if stop:
             config |= {"stop_strings": list(stop), "tokenizer": self.tokenizer}
         return config | settings
+
+    @property
+    def ends(self) -> set[int]:
+        """The tokens that end a text."""
+        ends = self.model.generation_config.eos_token_id
+        return {*(ends if isinstance(ends, list) else [ends]), self.encoder.eos} - {None}
 
     @contextmanager
     def _hidden(self, inputs: dict[str, Any]) -> Iterator[None]:

@@ -27,6 +27,14 @@ class SitePrefix:
             columns = torch.ones(1, self.tensor.shape[3], dtype=torch.bool, device=starts.device)
         return SitePrefix(self.tensor, after[:, :, None] & columns[:, None])
 
+    def of_row(self, row: int, token: int) -> Tensor:
+        """What one token of a row sees of it: [L, 2, P, H_kv, d_head]."""
+        tensor = self.tensor[row if len(self.tensor) > 1 else 0]
+        if self.visible is None:
+            return tensor
+        columns = self.visible[row if len(self.visible) > 1 else 0]
+        return tensor[:, :, columns if columns.ndim == 1 else columns[token]]
+
 
 @dataclass
 class Port:

@@ -103,7 +103,7 @@ class PromptedModel:
             object.__setattr__(self.model, "_promptgraft_port", known)
         self.port, self.takes_prefixes = known
         self._tried_output: tuple[nn.Module, bool] | None = None
-        self._numbered = "position_ids" in inspect.signature(self.model.forward).parameters
+        self.numbered = "position_ids" in inspect.signature(self.model.forward).parameters
 
     @property
     def family(self) -> Family:
@@ -287,7 +287,7 @@ class PromptedModel:
             seen.append(arguments[0][positions])
             return (seen[0][:0],)
 
-        with self._attached(batch, prompt) as inputs, self._hooked(take):
+        with self.attached(batch, prompt) as inputs, self.hooked(take):
             self.model(**inputs, use_cache=False)
         return seen[0], batch.labels[positions]
 
@@ -298,12 +298,12 @@ class PromptedModel:
         def select(_layer: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return (arguments[0][positions],)
 
-        with self._attached(batch, prompt) as inputs, self._hooked(select):
+        with self.attached(batch, prompt) as inputs, self.hooked(select):
             logits = self.model(**inputs, use_cache=False).logits
         return logits.float(), batch.labels[positions]
 
     @contextmanager
-    def _hooked(self, hook: Callable[..., tuple[Tensor, ...]]) -> Iterator[None]:
+    def hooked(self, hook: Callable[..., tuple[Tensor, ...]]) -> Iterator[None]:
         """Change what reaches the output layer."""
         layer: nn.Module = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
         handle = layer.register_forward_pre_hook(hook)
@@ -313,12 +313,12 @@ class PromptedModel:
             handle.remove()
 
     @contextmanager
-    def _attached(self, batch: Batch, prompt: Prompts) -> Iterator[dict[str, Any]]:
+    def attached(self, batch: Batch, prompt: Prompts) -> Iterator[dict[str, Any]]:
         """Attach the batch's prompts; yields the arguments for the model's forward pass."""
         vectors, sites, changes = self._prompts(batch, prompt)
         inputs: dict[str, Any] = {"input_ids": batch.tokens, "attention_mask": batch.mask}
         # Masked and seq2seq models number their text as without a prefix.
-        if self.family == "causal" and self._numbered:
+        if self.family == "causal" and self.numbered:
             inputs["position_ids"] = _positions(batch, sites.get("self"))
         if batch.decoder_tokens is not None:
             inputs["decoder_input_ids"] = batch.decoder_tokens
