@@ -7,7 +7,7 @@ import torch
 
 from conftest import tiny
 from pools import some_prompts
-from promptgraft import cli
+from promptgraft import cli, tasks
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import SoftPrompt
@@ -97,6 +97,28 @@ def test_cluster(run):
     assert len(json.loads(out)["clusters"]) == 1
     assert run("cluster", "nothing/*")[0] == 1
     assert "there are euclidean" in run("cluster", "glue/*", "--by", "norm")[2]
+
+
+def test_recommend(run):
+    """The loss of each prompt is what `FrozenModel.loss` says of the same few rows."""
+    words = ("recommend", "films.csv", f"data.{WORDS}", "--model", "./t5", "dtype=float32")
+    code, out, err = run(*words, "--pool", "glue/*", "--json", "--few-shot", "4")
+    assert code == 0, err
+    found = json.loads(out)
+    assert len(found) == 4
+    assert [one["loss"] for one in found] == sorted(one["loss"] for one in found)
+    assert found[0]["similarity"] is None
+    model = FrozenModel.load("./t5", dtype="float32")
+    task = tasks.load("films.csv", verbalizer={"0": "bad", "1": "good"}).few_shot(4, 0)
+    rows = task.rows("train")
+    for one in found:
+        prompt = Library().get(one["name"])
+        answers = [task.answer(row) for row in rows]
+        batch = model.collate(model.encode(rows, prompt, task.template("seq2seq"), answers, False))
+        assert one["loss"] == pytest.approx(model.loss(batch, prompt).item(), rel=1e-4)
+    code, out, err = run(*words, "--few-shot", "4", "--probe-steps", "2")
+    assert code == 0, err
+    assert out.split()[:3] == ["LOSS", "COSINE", "PROMPT"]
 
 
 def test_explain_of_a_prompt_that_borrowed_nothing(run):

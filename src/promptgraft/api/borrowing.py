@@ -16,7 +16,7 @@ from promptgraft.models import Encoded, FrozenModel
 from promptgraft.modules import Layout, PromptModule, Start
 from promptgraft.prompts import Prompt, PromptCard, load
 from promptgraft.training import Objective, train
-from promptgraft.transfer.across_tasks import Transfer
+from promptgraft.transfer.across_tasks import Transfer, same_model
 
 
 def sources(
@@ -41,7 +41,7 @@ def sources(
         fitting = [
             entry
             for entry in listed
-            if entry.card.base.fingerprint == model.reference.fingerprint and entry.name not in own
+            if same_model(entry.card.base, model.reference) and entry.name not in own
         ]
         if not fitting:
             others = sorted({entry.card.base.name for entry in listed})

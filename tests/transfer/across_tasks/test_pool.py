@@ -36,3 +36,16 @@ def test_what_does_not_belong_together():
         pool_of({"a": a, "p": prefix})
     with pytest.raises(ConfigError, match="wanted is a soft-prompt of 4"):
         pool_of({"a": a, "b": b}, modules.layout("soft-prompt", 4, bert))
+
+
+def test_a_prompt_imported_without_its_model_belongs_to_the_model_of_its_name():
+    model = tiny("bert")
+    a, b = some_prompts(model, 2).values()
+
+    def imported(name):
+        base = b.card.base.model_copy(update={"fingerprint": None, "name": name})
+        return b.with_card(b.card.model_copy(update={"base": base}))
+
+    assert len(pool_of({"a": a, "b": imported("elsewhere/BERT")})) == 2
+    with pytest.raises(WrongModelError):
+        pool_of({"a": a, "b": imported("tiny/other")})
