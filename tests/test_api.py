@@ -42,6 +42,13 @@ def tune(folder, **settings):
     return api.tune(library=Library(folder / "library"), **(SETTINGS | chosen | settings))
 
 
+def test_the_mlp_may_be_fitted_to_the_initial_prompt(folder):
+    run = tune(folder, method="prefix", module="mlp", hidden=4, fit=2, init="random")
+    assert run.prompt.card.hyperparameters["fit"] == 2
+    with pytest.raises(ConfigError, match="fit is for module=mlp, linear or lstm"):
+        tune(folder, method="prefix", fit=2)
+
+
 def test_samples_are_what_the_prompt_writes_at_the_last_evaluation(folder):
     """As many as asked for, each beside its references; of the last step here, which is kept."""
     tables = {"task": str(folder / "tables.jsonl"), "data": {}, "model": str(folder / "gpt2")}

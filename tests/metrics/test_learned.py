@@ -9,6 +9,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from conftest import TEXTS, tiny
 from promptgraft import metrics
 from promptgraft.errors import ConfigError
+from promptgraft.models import loading
 
 OUTPUTS = ["the film is great", "a dull , terrible story", "name : good"]
 REFERENCES = [["the cast is wonderful", "the film is fun"], [TEXTS[1]], ["The Eagle is good ."]]
@@ -112,6 +113,16 @@ def test_bleurt_is_the_models_number_for_the_best_reference(bert, tmp_path):
             expected.append(max(network(**pair).logits.item() for pair in pairs))
     found = value(f"bleurt:{tmp_path}", OUTPUTS, REFERENCES)
     assert found == pytest.approx(100 * np.mean(expected), rel=1e-4)
+
+
+def test_a_model_that_is_nowhere_is_missed_before_anything_is_counted(monkeypatch, bert):
+    monkeypatch.setattr(loading, "hub_answers", lambda: False)
+    with pytest.raises(
+        ConfigError, match="bleurt:no/where needs the model no/where: it is no fold"
+    ):
+        value("bleurt:no/where", OUTPUTS, REFERENCES)
+    assert metrics.get("moverscore:no/where").lack()
+    assert metrics.get(f"bertscore:{bert[0]}@1").lack() == ""
 
 
 def test_models_that_do_not_serve(bert, tmp_path):

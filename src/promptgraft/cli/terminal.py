@@ -71,9 +71,8 @@ def scores(evaluation: Evaluation | Scores) -> str:
     """`accuracy 81.2 (78.4 to 83.9)  f1 …`: per cent, with 95 % intervals."""
     parts = []
     for name, value in evaluation.scores.items():
-        low, high = evaluation.intervals.get(name, (None, None))
-        shown = "" if low is None else f" ({_shown(name, low)} to {_shown(name, high)})"
-        parts.append(f"{name} {_shown(name, value)}{shown}")
+        span = " to ".join(_shown(name, end) for end in evaluation.intervals.get(name, ()))
+        parts.append(f"{name} {_shown(name, value)}" + (f" ({span})" if span else ""))
     return "  ".join(parts)
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import string
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptgraft.errors import ConfigError
@@ -47,7 +49,7 @@ def bertscore(model: str = "roberta-large") -> Metric:
             for prediction, row in zip(predictions, references, strict=True)
         ]
 
-    return mean_of_rows(points)
+    return _with_model(name, points)
 
 
 def bleurt(model: str = "Elron/bleurt-base-512") -> Metric:
@@ -61,7 +63,7 @@ def bleurt(model: str = "Elron/bleurt-base-512") -> Metric:
         values = iter(_ratings(model, pairs))
         return [max(next(values) for _ in row) for row in references]
 
-    return mean_of_rows(points)
+    return _with_model(model, points)
 
 
 def moverscore(model: str = "distilbert-base-uncased") -> Metric:
@@ -79,7 +81,20 @@ def moverscore(model: str = "distilbert-base-uncased") -> Metric:
             for one, row in zip(written, references, strict=True)
         ]
 
-    return mean_of_rows(points)
+    return _with_model(model, points)
+
+
+def _with_model(model: str, points: Callable[[Texts, References], list[float]]) -> Metric:
+    def lack() -> str:
+        from huggingface_hub import try_to_load_from_cache
+
+        from promptgraft.models.loading import hub_answers
+
+        if Path(model).is_dir() or try_to_load_from_cache(model, "config.json") or hub_answers():
+            return ""
+        return f"the model {model}: it is no folder, not in the hub's cache, and the hub is silent"
+
+    return replace(mean_of_rows(points), lack=lack)
 
 
 def _greedy_f1(a: tuple[NDArray[Any], list[str]], b: tuple[NDArray[Any], list[str]]) -> float:
