@@ -1,0 +1,88 @@
+"""What is asked of a model, and what comes back piece by piece."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from promptgraft.errors import PromptgraftError
+
+Reason = Literal["stop", "length", "cancelled"]
+
+
+class Request(BaseModel):
+    """A text to be written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str | Mapping[str, Any]
+    """A row of the prompt's template; a text is its field `source`."""
+    prompt: str | None = None
+    """A name in the library; None: the bare model."""
+    max_new_tokens: int = Field(default=64, gt=0)
+    temperature: float = Field(default=0.0, ge=0.0)
+    """0: the likeliest token each time."""
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    top_k: int | None = Field(default=None, gt=0)
+    seed: int = 0
+    """The same seed draws the same text, whoever else is served meanwhile."""
+    stop: Sequence[str] = ()
+    """Texts that end it; they are not part of it."""
+    logprobs: int | None = Field(default=None, ge=0, le=20)
+    """So many of the likeliest tokens are told with every token."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token that was written, its log-probability, and those of the likeliest ones."""
+
+    text: str
+    logprob: float
+    likeliest: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The next piece of a text; the last one says why it is the last."""
+
+    text: str
+    tokens: Sequence[Token] = ()
+    finished: Reason | None = None
+
+
+class Ticket:
+    """The answer to a request while it comes in. One thread reads it."""
+
+    def __init__(self, request: Request, read: int) -> None:
+        """read  tokens of the request's text and prompt"""
+        self.request, self.read = request, read
+        self.cancelled = False
+        self._pieces: SimpleQueue[Piece | Exception] = SimpleQueue()
+
+    def put(self, piece: Piece | Exception) -> None:
+        """The engine's side."""
+        self._pieces.put(piece)
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more; its place is free at the next step."""
+        self.cancelled = True
+
+    def __iter__(self) -> Iterator[Piece]:
+        """The pieces as they come. Raises what went wrong with the request."""
+        while True:
+            piece = self._pieces.get()
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+            if piece.finished is not None:
+                return
+
+    def text(self) -> str:
+        """The whole text, when it is finished."""
+        return "".join(piece.text for piece in self)
+
+
+class FullError(PromptgraftError):
+    """The queue is full; try again later."""

@@ -1,0 +1,217 @@
+"""The promise: what is written for a request does not depend on who else is served."""
+
+import random
+
+import pytest
+import torch
+
+from conftest import TEXTS, tiny
+from promptgraft.errors import PromptgraftError, WrongModelError
+from promptgraft.prompts import PromptCard, SoftPrompt
+from promptgraft.serving import Engine, FullError, Request
+
+WORDS = " ".join(TEXTS).split()
+
+
+def requests(names, count, start, **settings):
+    picks = random.Random(start)
+    return [
+        Request(
+            source=" ".join(picks.choices(WORDS, k=picks.randrange(1, 12))),
+            prompt=picks.choice([None, *names]),
+            max_new_tokens=picks.randrange(1, 12),
+            **{key: value(picks) if callable(value) else value for key, value in settings.items()},
+        )
+        for _ in range(count)
+    ]
+
+
+def alone(model, library, request):
+    """What the model writes for a request by itself."""
+    prompt = library.get(request.prompt) if request.prompt else None
+    (text,) = model.generate(
+        [request.source], prompt, max_new_tokens=request.max_new_tokens, stop=list(request.stop)
+    )
+    return text
+
+
+def names(library):
+    return [entry.name for entry in library.list()]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_mix_is_one_by_one(model, library, seed):
+    asked = requests(names(library), 100, seed)
+    engine = Engine(model, library, rows=8, read_at_once=64)
+    tickets, picks = [], random.Random(seed)
+    for request in asked:  # they come while others are written
+        tickets.append(engine.submit(request))
+        for _ in range(picks.randrange(3)):
+            engine.step()
+    engine.run_until_done()
+    for request, ticket in zip(asked, tickets, strict=True):
+        assert ticket.text() == alone(model, library, request), request
+
+
+def test_drawn_texts_depend_on_their_seed_alone(model, library):
+    settings = {"temperature": 1.5, "top_p": 0.95, "top_k": 50, "seed": lambda p: p.randrange(9)}
+    asked = requests(names(library), 40, 1, **settings)
+
+    def written(order, rows):
+        engine = Engine(model, library, rows=rows)
+        tickets = {number: engine.submit(asked[number]) for number in order}
+        engine.run_until_done()
+        return [tickets[number].text() for number in range(len(asked))]
+
+    together = written(range(40), 16)
+    assert together == written(reversed(range(40)), 3)
+    again = [request.model_copy(update={"seed": request.seed + 100}) for request in asked]
+    engine = Engine(model, library)
+    other = [engine.submit(request) for request in again]
+    engine.run_until_done()
+    assert together != [ticket.text() for ticket in other]
+
+
+def test_drawn_tokens_follow_the_models_chances(model, library):
+    """A thousand first tokens, against the chances of a lone pass."""
+    request = Request(source="the film is", prompt="soft1@tiny", max_new_tokens=1, logprobs=5,
+                      temperature=1.0)  # fmt: skip
+    engine = Engine(model, library, rows=100)
+    tickets = [engine.submit(request.model_copy(update={"seed": seed})) for seed in range(1000)]
+    engine.run_until_done()
+    drawn = [piece.tokens[0] for ticket in tickets for piece in ticket if piece.tokens]
+    likeliest, logprob = max(drawn[0].likeliest.items(), key=lambda item: item[1])
+    share = sum(token.text == likeliest for token in drawn) / 1000  # some end at once
+    chance = torch.tensor(logprob).exp().item()
+    assert share == pytest.approx(chance, abs=4 * (chance * (1 - chance) / 1000) ** 0.5)
+
+
+def test_pieces_make_the_text_and_logprobs_are_the_models(model, library):
+    request = Request(source="a dull story", prompt="prefix2@tiny", max_new_tokens=8, logprobs=3)
+    engine = Engine(model, library)
+    ticket = engine.submit(request)
+    engine.run_until_done()
+    pieces = list(ticket)
+    assert "".join(piece.text for piece in pieces) == alone(model, library, request)
+    assert [piece.finished for piece in pieces[:-1]] == [None] * (len(pieces) - 1)
+    tokens = [token for piece in pieces for token in piece.tokens]
+    written = [model.tokenizer.encode(token.text)[0] for token in tokens[:1]]
+    (row,) = model.encode([request.source], library.get("prefix2@tiny"))
+    scored = type(row)(tokens=row.tokens, labels=[-100] * (len(row) - 1) + written, head=row.head)
+    logits, _ = model.labelled_logits(model.collate([scored]), library.get("prefix2@tiny"))
+    chances = logits[0].log_softmax(-1)
+    assert tokens[0].logprob == pytest.approx(chances.max().item(), abs=1e-4)
+    assert list(tokens[0].likeliest.values()) == pytest.approx(
+        chances.topk(3).values.tolist(), abs=1e-4
+    )
+
+
+def test_stop_texts_end_it_and_are_no_part_of_it(model, library):
+    plain = Request(source="the film", prompt="soft2@tiny", max_new_tokens=12)
+    whole = alone(model, library, plain)
+    mark = whole[len(whole) // 2 :][:3]
+    asked = plain.model_copy(update={"stop": (mark, "never")})
+    engine = Engine(model, library)
+    ticket = engine.submit(asked)
+    engine.run_until_done()
+    assert ticket.text() == whole[: whole.index(mark)].strip()
+
+
+def test_short_rows_are_not_held_by_long_ones(model, library):
+    engine = Engine(model, library, rows=2)
+    long = engine.submit(Request(source="good", max_new_tokens=60))
+    short = [engine.submit(Request(source="bad", max_new_tokens=2)) for _ in range(10)]
+    for _ in range(25):
+        engine.step()
+    assert all(ticket.text() is not None for ticket in short)  # they are finished, or this hangs
+    assert len(engine.active) == 1
+    engine.run_until_done()
+    long.text()
+
+
+def test_the_queue_is_bounded(model, library):
+    engine = Engine(model, library, waiting=2)
+    for _ in range(2):
+        engine.submit(Request(source="good"))
+    with pytest.raises(FullError, match="2 requests are waiting"):
+        engine.submit(Request(source="good"))
+
+
+def test_cancelled_rows_leave(model, library):
+    engine = Engine(model, library, rows=2)
+    one, two, three = (
+        engine.submit(Request(source=s, max_new_tokens=9)) for s in ("good", "bad", "the film")
+    )
+    engine.step()
+    one.cancel()
+    three.cancel()
+    engine.run_until_done()
+    assert [piece.finished for piece in one][-1] == "cancelled"
+    assert [piece.finished for piece in three] == ["cancelled"]
+    assert two.text() == alone(model, library, two.request)
+
+
+def test_what_is_wrong_with_a_request_is_told_to_it_alone(model, library):
+    engine = Engine(model, library)
+    with pytest.raises(PromptgraftError, match="no prompt nothing"):
+        engine.submit(Request(source="good", prompt="nothing"))
+    fine = engine.submit(Request(source="good", prompt="soft0@tiny"))
+    engine.run_until_done()
+    assert fine.text() == alone(model, library, fine.request)
+
+
+def test_prompts_are_compiled_once_and_let_go_when_there_is_no_room(model, library):
+    engine = Engine(model, library, prompt_bytes=1)
+    for _ in range(2):
+        for name in ("soft0@tiny", "soft3@tiny"):
+            ticket = engine.submit(Request(source="good", prompt=name, max_new_tokens=3))
+            engine.run_until_done()
+            assert ticket.text() == alone(model, library, ticket.request)
+            assert list(engine.prompts.kept) == [name]
+    roomy = Engine(model, library)
+    passes = []
+    compile_once = model.compile
+    model.compile = lambda *arguments: passes.append(1) or compile_once(*arguments)
+    for _ in range(3):
+        roomy.submit(Request(source="good", prompt="soft0@tiny", max_new_tokens=3))
+        roomy.run_until_done()
+    del model.compile
+    assert len(passes) == 1
+
+
+def test_a_prompt_that_changes_or_goes_is_noticed(model, library):
+    engine = Engine(model, library)
+    request = Request(source="good", prompt="soft0@tiny", max_new_tokens=6)
+
+    def written():
+        ticket = engine.submit(request)
+        engine.run_until_done()
+        return ticket.text()
+
+    before = written()
+    library.add(library.get("soft5@tiny"), "soft0@tiny", replace=True)
+    after = written()
+    assert after == alone(model, library, request) != before
+    library.remove("soft0@tiny")
+    with pytest.raises(PromptgraftError, match="no prompt soft0@tiny"):
+        engine.submit(request)
+
+
+def test_a_prompt_of_another_model_is_refused(model, library):
+    other = tiny("llama")
+    card = PromptCard(kind="soft-prompt", length=1, base=other.reference, task="x")
+    library.add(SoftPrompt(torch.randn(1, other.embedding_size), card), "x@other")
+    with pytest.raises(WrongModelError):
+        Engine(model, library).submit(Request(source="good", prompt="x@other"))
+
+
+def test_a_thread_of_its_own_serves_and_drains(model, library):
+    engine = Engine(model, library)
+    engine.start()
+    asked = requests(names(library), 12, 5)
+    tickets = [engine.submit(request) for request in asked]
+    engine.close()
+    for request, ticket in zip(asked, tickets, strict=True):
+        assert ticket.text() == alone(model, library, request)
+    with pytest.raises(FullError, match="shutting down"):
+        engine.submit(asked[0])
