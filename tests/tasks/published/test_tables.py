@@ -1,6 +1,9 @@
 """E2E, WebNLG and DART: official files in, Prefix-Tuning's linearisation out."""
 
+import gzip
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +54,7 @@ DART = [
     }
 ]
 DART_LINE = "Hawaii Five-O : notes : Episode | [TABLECONTEXT] : [title] : Jeff"
+FULL = os.environ.get("PROMPTGRAFT_DATA")  # rows made from the released files by other means
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +123,36 @@ def test_webnlg_xml(data):
     first, second = task.rows("test")
     assert task.references(first) == [GOOD, TO_FIX]
     assert (first["split_kind"], first["n_triples"], second["split_kind"]) == ("seen", 2, "unseen")
+
+
+@pytest.mark.skipif(not FULL, reason="needs the full data: set PROMPTGRAFT_DATA")
+@pytest.mark.parametrize(("name", "before"), [("webnlg", " | "), ("dart", "")])
+def test_real_rows(name, before):
+    """Line by line: the linearisation, the number of triples, and which categories are seen."""
+    with gzip.open(Path(FULL) / name / "test.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    checked = 0
+    for row in rows:
+        triples = [triple.split(" : ") for triple in row["source"].split(" | ")]
+        if len(triples) != row["n_triples"] or any(len(triple) != 3 for triple in triples):
+            continue  # a value that holds the separators themselves
+        record = {
+            "webnlg": {
+                "category": row["category"],
+                "modifiedtripleset": [" | ".join(triple) for triple in triples],
+                "lexicalisations": [{"comment": "good", "lex": row["target"]}],
+            },
+            "dart": {
+                "tripleset": [[s, p.upper(), o] for s, p, o in triples],
+                "annotations": [{"source": row["category"], "text": row["target"]}],
+            },
+        }[name]
+        (found,) = published.get(name).rows("here", record, False)
+        assert found["source"] == before + row["source"]
+        shared = ("category", "split_kind", "n_triples")
+        assert {k: found.get(k) for k in shared} == {k: row.get(k) for k in shared}
+        checked += 1
+    assert checked > 0.9 * len(rows)
 
 
 def test_webnlg_json_and_hub_give_the_same_rows(data):
