@@ -8,17 +8,26 @@ from promptgraft.prompts import PromptCard
 
 
 class Entry:
-    """A prompt of the library, without its tensors; unpacks to name, card, path."""
+    """A prompt of the library, without its tensors; unpacks to name, card, path.
 
-    __slots__ = ("_card", "name", "path")
+    Card and path are looked up when they are asked for: a listing of many thousands has no use for
+    most of them.
+    """
 
-    def __init__(self, name: str, path: Path, card: Callable[[str], PromptCard]) -> None:
-        self.name, self.path, self._card = name, path, card
+    __slots__ = ("_card", "_path", "name")
+
+    def __init__(
+        self, name: str, path: Callable[[str], Path], card: Callable[[str], PromptCard]
+    ) -> None:
+        self.name, self._path, self._card = name, path, card
 
     @property
     def card(self) -> PromptCard:
-        """Looked up when it is asked for: a listing of many thousands has no use for most."""
         return self._card(self.name)
+
+    @property
+    def path(self) -> Path:
+        return self._path(self.name)
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.name, self.card, self.path))
@@ -27,7 +36,7 @@ class Entry:
         return isinstance(other, Entry) and tuple(self) == tuple(other)
 
     def __hash__(self) -> int:
-        return hash(self.path)
+        return hash(self.name)
 
     def __repr__(self) -> str:
         return f"Entry({self.name!r}, {str(self.path)!r})"

@@ -44,13 +44,6 @@ class Found(NamedTuple):
     content_hash: str = ""
 
 
-class Row(NamedTuple):
-    """Where a prompt is."""
-
-    name: str
-    shard: str
-
-
 class Index:
     """The index of the library in a folder."""
 
@@ -80,18 +73,18 @@ class Index:
 
         self.database.run(work)
 
-    def rows(self, pattern: str = "*", where: str | None = None) -> list[Row]:
-        """The prompts whose names fit a glob and whose cards pass a filter, by name."""
+    def names(self, pattern: str = "*", where: str | None = None) -> list[str]:
+        """The names that fit a glob, of prompts whose cards pass a filter, sorted."""
 
-        def work(database: sqlite3.Connection) -> list[Row]:
+        def work(database: sqlite3.Connection) -> list[str]:
             chosen = filters.Condition("1", ())
             if where is not None:
                 chosen = self._condition(database, where)
             found = database.execute(
-                f"SELECT name, shard FROM prompts WHERE name GLOB ? AND {chosen.sql} ORDER BY name",
+                f"SELECT name FROM prompts WHERE name GLOB ? AND {chosen.sql} ORDER BY name",
                 (filters.glob(pattern), *chosen.values),
             )
-            return [Row(*row) for row in found]
+            return [name for (name,) in found]
 
         return self.database.run(work)
 
@@ -182,24 +175,21 @@ class Index:
 
     def _refresh(self, database: sqlite3.Connection) -> None:
         shards = dict(database.execute("SELECT shard, stamp FROM shards"))
-        seen = {ROOT}
+        seen = {ROOT: ""}
         for item in _scan(self.root):
             if SHARD.fullmatch(item.name):
-                seen.add(item.name)
-        for shard in sorted(seen):
-            try:
-                stamp = _stamp(os.stat(self.root / shard))
-            except FileNotFoundError:
-                continue  # removed this moment, and the next look knows
+                with suppress(FileNotFoundError):  # removed this moment, and the next look knows
+                    seen[item.name] = _stamp(item.stat())
+        for shard, stamp in sorted(seen.items()):
             if shard == ROOT or shards.get(shard) != stamp:
-                self._look(database, shard, stamp if shards.get(shard) != stamp else None)
-        for shard in shards.keys() - seen:
+                self._look(database, shard, stamp)
+        for shard in shards.keys() - seen.keys():
             with writing(database):
                 gone = _known(database, shard)
                 _forget(database, shard, gone)
                 database.execute("DELETE FROM shards WHERE shard = ?", (shard,))
 
-    def _look(self, database: sqlite3.Connection, shard: str, stamp: str | None) -> None:
+    def _look(self, database: sqlite3.Connection, shard: str, stamp: str) -> None:
         """Compare a shard with what is known of it. The stamp was taken before."""
         files.sweep(self.root / shard)
         known = _known(database, shard)
@@ -210,7 +200,7 @@ class Index:
                     stamps[item.name] = _own_stamp(self.root, shard, item.name, item.stat())
         changed = [folder for folder, own in stamps.items() if known.get(folder) != own]
         gone = known.keys() - stamps.keys()
-        trusted = stamp if stamp is not None and shard != ROOT and _is_old(stamp) else None
+        trusted = stamp if shard != ROOT and _is_old(stamp) else None
         if not changed and not gone and trusted is None:
             return
         found = [_read(self.root, shard, folder) for folder in changed]

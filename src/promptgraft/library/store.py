@@ -120,7 +120,7 @@ class Library:
         name = self.resolve(name)
         folder = self._folder(name)
         card = prompts.load_card(folder)
-        return Entry(name, folder, lambda _: card)
+        return Entry(name, lambda _: folder, lambda _: card)
 
     def list(self, pattern: str = "*", where: str | None = None) -> Listing:
         """The prompts whose names fit a glob (`*` crosses slashes: `sst2@*`, `*@mini/*`) and whose
@@ -128,8 +128,8 @@ class Library:
         entries = Listing()
         entries.broken = []
         if self._is_fresh():
-            rows = self.index.rows(pattern, where)
-            entries += (Entry(name, self._path(name, shard), self._card) for name, shard in rows)
+            found = self.index.names(pattern, where)
+            entries += (Entry(name, self._folder, self._card) for name in found)
             entries.broken = [
                 Broken(self.path / shard / folder, reason)
                 for shard, folder, reason in self.index.broken()
@@ -143,7 +143,7 @@ class Library:
         found: set[str] = set()
         if self._is_fresh() and not set("*?[]") & set(name):  # healed, it may be there now
             for pattern in (name, f"{name}@*", f"{name}:*"):
-                found |= {row.name for row in self.index.rows(pattern)}
+                found |= set(self.index.names(pattern))
         if len(found) > 1:
             raise PromptgraftError(f"{name} could be {' or '.join(sorted(found))}. Name one.")
         if not found:
@@ -275,9 +275,6 @@ class Library:
     def _card(self, name: str) -> PromptCard:
         return self.index.card(name) or prompts.load_card(self._folder(name))
 
-    def _path(self, name: str, shard: str) -> Path:
-        return self.path / shard / names.to_folder(name)
-
     def _folder(self, name: str) -> Path:
         """Where a prompt of this name is, or would be put."""
         folder = names.to_folder(names.check(name))
@@ -302,8 +299,7 @@ class Library:
         )
 
     def _missing(self, name: str) -> PromptgraftError:
-        rows = self.index.rows() if self._is_fresh() else []
-        known = [row.name for row in rows[:MOST_COMPARED]]
+        known = self.index.names()[:MOST_COMPARED] if self._is_fresh() else []
         nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         hint = f"The nearest: {', '.join(nearest)}." if nearest else "See: promptgraft ls"
         return PromptgraftError(f"no prompt {name} in {self.path}. {hint}")
