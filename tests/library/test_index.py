@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from promptgraft.errors import PromptgraftError
-from promptgraft.library import Library, index
+from promptgraft.library import Library, shards
 from promptgraft.prompts import ModelReference, PromptCard, SoftPrompt
 
 BASE = ModelReference(
@@ -43,7 +43,7 @@ def library(tmp_path) -> Library:
 @pytest.fixture
 def seldom(monkeypatch) -> None:
     """Stamps count as soon as they are taken, as if every change were long ago."""
-    monkeypatch.setattr(index, "TRUSTED", -(10**18))
+    monkeypatch.setattr(shards, "TRUSTED", -(10**18))
 
 
 def test_what_is_copied_in_is_noticed(library, tmp_path, seldom):
@@ -229,6 +229,6 @@ def test_a_fork_may_use_its_parents_library(library):
 def test_nothing_is_read_twice(library, seldom, monkeypatch):
     assert len(library) == 5
     read = []
-    monkeypatch.setattr(index, "load_card", lambda path: read.append(path))
+    monkeypatch.setattr(shards, "load_card", lambda path: read.append(path))
     assert len(Library(library.path)) == 5
     assert not read

@@ -8,8 +8,8 @@ import torch
 
 from promptgraft.errors import BadFileError, PromptgraftError
 from promptgraft.library import Library, default_path
-from promptgraft.library.index import shard_of
 from promptgraft.library.names import to_folder
+from promptgraft.library.shards import shard_of
 from promptgraft.prompts import (
     ModelReference,
     ModuleState,

@@ -3,45 +3,31 @@
 A shard's folder changes its stamp (inode and times) whenever a prompt comes into it, leaves it or
 is replaced by the library, whoever does it: only shards with another stamp than at the last look
 are read again, and of these only the prompts with another stamp. So a crash, a copy by rsync or a
-lost index cost time, nothing else. Stamps are compared for equality alone and are not trusted while
-they are younger than `TRUSTED` (two changes may fall into one tick of the clock) or in the future
-(a clock that went backwards).
+lost index cost time, nothing else. Stamps are compared for equality alone, and are not trusted
+while they are younger than `shards.TRUSTED` (two changes may fall into one tick of the clock) or in
+the future (a clock that went backwards).
 """
 
-import hashlib
-import json
-import os
-import re
 import sqlite3
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from promptgraft import files
-from promptgraft.errors import PromptgraftError
-from promptgraft.library import filters, names
+from promptgraft.library import filters, rows
 from promptgraft.library.database import Database, writing
-from promptgraft.library.fields import flat
-from promptgraft.prompts import PromptCard, load_card, load_content_hash
-
-TRUSTED = 2_000_000_000  # nanoseconds
-SHARD = re.compile("[0-9a-f]{2}")
-ROOT = ""  # prompts may also lie beside the shards
-UNSEARCHED = ("schema_version", "curve")
-
-
-class Found(NamedTuple):
-    """A folder as it was read: a prompt, or the reason why it is none."""
-
-    shard: str
-    folder: str
-    stamp: str
-    reason: str = ""
-    name: str = ""
-    card: PromptCard | None = None
-    content_hash: str = ""
+from promptgraft.library.shards import (
+    ROOT,
+    SHARD,
+    is_old,
+    own_stamp,
+    read,
+    shard_at,
+    stamp_of,
+    visible,
+)
+from promptgraft.prompts import PromptCard
 
 
 class Index:
@@ -62,14 +48,14 @@ class Index:
 
     def take_in(self, folders: Iterable[Path]) -> None:
         """Take in folders that were just written, moved or removed."""
-        found = [(_shard(self.root, folder), folder.name) for folder in folders]
-        read = [_read(self.root, shard, folder) for shard, folder in found]
+        places = [(shard_at(self.root, folder), folder.name) for folder in folders]
+        found = [read(self.root, shard, folder) for shard, folder in places]
 
         def work(database: sqlite3.Connection) -> None:
             with writing(database):
-                for shard, folder in found:
-                    _forget(database, shard, [folder])
-                _keep(database, read)
+                for shard, folder in places:
+                    rows.forget(database, shard, [folder])
+                rows.keep(database, found)
 
         self.database.run(work)
 
@@ -145,7 +131,7 @@ class Index:
 
         They stay as long as the prompt of that name has that content.
         """
-        rows = [(sketch, name, content) for name, content, sketch in found]
+        sketches = [(sketch, name, content) for name, content, sketch in found]
         sql = (
             "INSERT OR REPLACE INTO sketches SELECT id, space, ? FROM prompts "
             "WHERE name = ? AND content_hash = ?"
@@ -153,7 +139,7 @@ class Index:
 
         def work(database: sqlite3.Connection) -> None:
             with writing(database):
-                database.executemany(sql, rows)
+                database.executemany(sql, sketches)
 
         self.database.run(work)
 
@@ -176,162 +162,36 @@ class Index:
     def _refresh(self, database: sqlite3.Connection) -> None:
         shards = dict(database.execute("SELECT shard, stamp FROM shards"))
         seen = {ROOT: ""}
-        for item in _scan(self.root):
+        for item in visible(self.root):
             if SHARD.fullmatch(item.name):
                 with suppress(FileNotFoundError):  # removed this moment, and the next look knows
-                    seen[item.name] = _stamp(item.stat())
+                    seen[item.name] = stamp_of(item.stat())
         for shard, stamp in sorted(seen.items()):
             if shard == ROOT or shards.get(shard) != stamp:
                 self._look(database, shard, stamp)
         for shard in shards.keys() - seen.keys():
             with writing(database):
-                gone = _known(database, shard)
-                _forget(database, shard, gone)
+                gone = rows.known(database, shard)
+                rows.forget(database, shard, gone)
                 database.execute("DELETE FROM shards WHERE shard = ?", (shard,))
 
     def _look(self, database: sqlite3.Connection, shard: str, stamp: str) -> None:
         """Compare a shard with what is known of it. The stamp was taken before."""
         files.sweep(self.root / shard)
-        known = _known(database, shard)
+        known = rows.known(database, shard)
         stamps = {}
-        for item in _scan(self.root / shard):
+        for item in visible(self.root / shard):
             if shard != ROOT or not SHARD.fullmatch(item.name):
                 with suppress(FileNotFoundError):
-                    stamps[item.name] = _own_stamp(self.root, shard, item.name, item.stat())
+                    stamps[item.name] = own_stamp(self.root, shard, item.name, item.stat())
         changed = [folder for folder, own in stamps.items() if known.get(folder) != own]
         gone = known.keys() - stamps.keys()
-        trusted = stamp if shard != ROOT and _is_old(stamp) else None
+        trusted = stamp if shard != ROOT and is_old(stamp) else None
         if not changed and not gone and trusted is None:
             return
-        found = [_read(self.root, shard, folder) for folder in changed]
+        found = [read(self.root, shard, folder) for folder in changed]
         with writing(database):
-            _forget(database, shard, [*changed, *gone])
-            _keep(database, found)
+            rows.forget(database, shard, [*changed, *gone])
+            rows.keep(database, found)
             if trusted is not None:
                 database.execute("INSERT OR REPLACE INTO shards VALUES (?, ?)", (shard, trusted))
-
-
-def shard_of(folder: str) -> str:
-    """Where a prompt's folder is kept: one of 256, evenly filled."""
-    return hashlib.sha256(folder.encode()).hexdigest()[:2]
-
-
-def space_of(card: PromptCard) -> str:
-    """Prompts of one space can be compared: the kind and the model."""
-    return f"{card.kind} {card.base.identity}"
-
-
-def _shard(root: Path, folder: Path) -> str:
-    return ROOT if folder.parent == root else folder.parent.name
-
-
-def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """The folders in a folder that are not hidden."""
-    with suppress(FileNotFoundError), os.scandir(folder) as items:
-        for item in items:
-            if not item.name.startswith(".") and item.is_dir():
-                yield item
-
-
-def _has_twin(root: Path, shard: str, folder: str) -> bool:
-    """Whether a folder beside the shards is also in its shard, where it counts."""
-    return shard == ROOT and (root / shard_of(folder) / folder).is_dir()
-
-
-def _own_stamp(root: Path, shard: str, folder: str, status: os.stat_result) -> str:
-    """The stamp of a prompt's folder."""
-    return _stamp(status) + (" twin" if _has_twin(root, shard, folder) else "")
-
-
-def _stamp(status: os.stat_result) -> str:
-    return f"{status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
-
-
-def _is_old(stamp: str) -> bool:
-    return time.time_ns() - max(map(int, stamp.split()[1:])) > TRUSTED
-
-
-def _read(root: Path, shard: str, folder: str) -> Found | None:
-    """Read a folder; None if there is none."""
-    path = root / shard / folder
-    stamp = ""  # taken before reading: what changes later has another one
-    try:
-        stamp = _own_stamp(root, shard, folder, path.stat())
-        name = names.from_folder(folder)
-        if _has_twin(root, shard, folder):
-            raise PromptgraftError(
-                f"{path}: a second folder of {name}; the one in {shard_of(folder)} counts."
-            )
-        if shard not in (ROOT, shard_of(folder)):
-            raise PromptgraftError(
-                f"{path}: in the wrong shard; move it to {root} or {root / shard_of(folder)}."
-            )
-        card = load_card(path)
-        return Found(shard, folder, stamp, "", name, card, load_content_hash(path))
-    except (PromptgraftError, OSError) as error:
-        return Found(shard, folder, stamp, str(error)) if path.is_dir() else None
-
-
-def _known(database: sqlite3.Connection, shard: str) -> dict[str, str]:
-    """The stamps of the folders that are known in a shard."""
-    rows = database.execute("SELECT name, stamp FROM prompts WHERE shard = ?", (shard,))
-    known = {names.to_folder(name): stamp for name, stamp in rows}
-    rows = database.execute("SELECT folder, stamp FROM broken WHERE shard = ?", (shard,))
-    return known | dict(rows)
-
-
-def _forget(database: sqlite3.Connection, shard: str, folders: Iterable[str]) -> None:
-    for folder in folders:
-        database.execute("DELETE FROM broken WHERE shard = ? AND folder = ?", (shard, folder))
-        try:
-            name = names.from_folder(folder)
-        except PromptgraftError:
-            continue
-        _forget_prompt(database, "name = ? AND shard = ?", (name, shard))
-
-
-def _forget_prompt(database: sqlite3.Connection, which: str, values: tuple[str, ...]) -> None:
-    found = database.execute(
-        f"SELECT id, card FROM prompts JOIN cards USING (id) WHERE {which}", values
-    ).fetchone()
-    if found is None:
-        return
-    number, card = found
-    sql = "DELETE FROM fields WHERE field = ? AND value = ? AND prompt = ?"
-    database.executemany(sql, _fields(database, card, number))
-    for table in ("prompts", "cards", "sketches"):
-        database.execute(f"DELETE FROM {table} WHERE id = ?", (number,))
-
-
-def _keep(database: sqlite3.Connection, found: Iterable[Found | None]) -> None:
-    for one in found:
-        if one is None:
-            continue
-        if one.card is None:
-            database.execute("INSERT OR REPLACE INTO broken VALUES (?, ?, ?, ?)", one[:4])
-            continue
-        _forget_prompt(database, "name = ?", (one.name,))  # it was in the root
-        number = database.execute(
-            "INSERT INTO prompts (name, shard, stamp, content_hash, space) VALUES (?, ?, ?, ?, ?)",
-            (one.name, one.shard, one.stamp, one.content_hash, space_of(one.card)),
-        ).lastrowid
-        text = one.card.model_dump_json()
-        database.execute("INSERT INTO cards VALUES (?, ?)", (number, text))
-        sql = "INSERT OR IGNORE INTO fields VALUES (?, ?, ?)"
-        database.executemany(sql, _fields(database, text, number))
-
-
-def _fields(database: sqlite3.Connection, card: str, prompt: int | None) -> list[tuple[Any, ...]]:
-    """The rows of the table `fields` for a card."""
-    record = {name: value for name, value in json.loads(card).items() if name not in UNSEARCHED}
-    return [(_field(database, name), value, prompt) for name, value in flat(record)]
-
-
-def _field(database: sqlite3.Connection, name: str) -> int:
-    """The number of a card field, given when it is first seen."""
-    sql = "SELECT field FROM names WHERE name = ?"
-    found = database.execute(sql, (name,)).fetchone()
-    if found is None:
-        database.execute("INSERT INTO names (name) VALUES (?)", (name,))
-        found = database.execute(sql, (name,)).fetchone()
-    return int(found[0])

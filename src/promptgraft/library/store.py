@@ -19,7 +19,9 @@ from promptgraft import files, prompts
 from promptgraft.errors import BadFileError, NewerFileError, PromptgraftError
 from promptgraft.library import likeness, names
 from promptgraft.library.entries import Broken, Entry, Likeness, Listing
-from promptgraft.library.index import Index, shard_of, space_of
+from promptgraft.library.index import Index
+from promptgraft.library.rows import space_of
+from promptgraft.library.shards import shard_of
 from promptgraft.prompts import ModuleState, Precision, Prompt, PromptCard
 
 Names = list[str]  # inside the class, `list` is its method
