@@ -24,6 +24,7 @@ from promptgraft.cli import (
     rename,
     rm,
     score,
+    serve,
     show,
     similar,
     study,
@@ -83,6 +84,7 @@ for name, module in {
     "import": import_,
     "export": export,
     "index": index,
+    "serve": serve,
     "study": study,
     "doctor": doctor,
 }.items():

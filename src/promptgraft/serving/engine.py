@@ -7,7 +7,7 @@ when it came. Text of one never reaches another's answer, error or log.
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -68,13 +68,15 @@ class Engine:
         self.queue: deque[tuple[Ticket, Encoded, OnePrompt]] = deque()
         self.active: list[_Row] = []
         self.logits = torch.zeros(0, 1)
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()  # whoever runs the model holds it
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
         self._closing = False
 
-    def submit(self, request: Request) -> Ticket:
-        """Queue a request.
+    def submit(
+        self, request: Request, deliver: Callable[[Piece | Exception], None] | None = None
+    ) -> Ticket:
+        """Queue a request; `deliver` as for `Ticket`.
 
         Raises FullError if too many wait, and what is wrong with the request: PromptgraftError for
         a prompt that is not there, DataError for a row that does not fit its template.
@@ -83,9 +85,9 @@ class Engine:
             raise FullError("The engine is shutting down.")
         if len(self.queue) >= self.most_waiting:
             raise FullError(f"{len(self.queue)} requests are waiting already; try again later.")
-        with self._lock:
+        with self.lock:
             row, prompt = self._encode(request)
-        ticket = Ticket(request, len(row) + row.virtual)
+        ticket = Ticket(request, len(row), deliver)
         self.queue.append((ticket, row, prompt))
         self._work.set()
         return ticket
@@ -105,7 +107,7 @@ class Engine:
 
         An error of one row's is told to its ticket alone.
         """
-        with self._lock:
+        with self.lock:
             self._drop([n for n, row in enumerate(self.active) if row.ticket.cancelled])
             self._join()
             if not self.active:
@@ -187,6 +189,7 @@ class Engine:
     def _write(self, row: _Row, token: int, number: int) -> bool:
         """Append a token to a row's text; whether that was the last one."""
         request = row.ticket.request
+        row.ticket.written += 1
         if token in self.model.ends:
             return self._finish(row, "stop")
         text = row.stream.push(token)

@@ -1,6 +1,6 @@
 """What is asked of a model, and what comes back piece by piece."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Literal
@@ -55,15 +55,18 @@ class Piece:
 class Ticket:
     """The answer to a request while it comes in. One thread reads it."""
 
-    def __init__(self, request: Request, read: int) -> None:
-        """read  tokens of the request's text and prompt"""
+    def __init__(
+        self, request: Request, read: int, deliver: Callable[[Piece | Exception], None] | None
+    ) -> None:
+        """read     tokens of the request's text and prompt
+        deliver  is given the pieces in the engine's thread; None: they are kept to be read here
+        """
         self.request, self.read = request, read
+        self.written = 0
+        """Tokens so far."""
         self.cancelled = False
         self._pieces: SimpleQueue[Piece | Exception] = SimpleQueue()
-
-    def put(self, piece: Piece | Exception) -> None:
-        """The engine's side."""
-        self._pieces.put(piece)
+        self.put = deliver or self._pieces.put
 
     def cancel(self) -> None:
         """Nobody waits for it any more; its place is free at the next step."""

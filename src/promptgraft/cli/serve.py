@@ -1,0 +1,81 @@
+"""`promptgraft serve`: a model with all prompts of a library, over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from promptgraft.cli import terminal
+from promptgraft.cli.options import LibraryPath
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+EPILOG = """\b
+Example:
+  promptgraft serve --model mini/gpt2-m
+  curl http://127.0.0.1:8000/v1/completions -H 'content-type: application/json' \\
+      -d '{"model": "e2e@mini/gpt2-m", "prompt": "name : The Eagle | food : French"}'
+
+\b
+With keys, of which the file holds the hashes:
+  promptgraft serve --new-key alice >> keys.yaml
+  promptgraft serve --model mini/gpt2-m --keys keys.yaml --host 0.0.0.0
+"""
+
+
+def command(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A mini, a local folder or a hub model.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any that is free.")] = 8000,
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Who may use it; without, only this machine."),
+    ] = None,
+    new_key: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Make a key, print its entry, and end.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Texts written at once.")] = 64,
+    waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 1024,
+    prompt_mb: Annotated[int, typer.Option(min=1, help="Memory for prompts in use.")] = 1024,
+    library: LibraryPath = None,
+) -> None:
+    """Serve a model with all prompts of a library.
+
+    OpenAI's /v1/completions (`model` is the prompt's name), /v1/classify, /v1/fill, /v1/models.
+    """
+    from promptgraft.errors import ConfigError
+
+    try:
+        import uvicorn
+
+        from promptgraft.serving.http import Server
+    except ImportError as error:
+        raise ConfigError(
+            f"Serving needs {error.name}: pip install 'promptgraft[serve]'."
+        ) from None
+    from promptgraft.library import Library
+    from promptgraft.models import FrozenModel
+    from promptgraft.serving.keys import Keys
+    from promptgraft.serving.keys import new_key as make_key
+
+    if new_key is not None:
+        secret, entry = make_key(new_key)
+        terminal.note(f"The key of {new_key}, shown this once: {secret}")
+        print(entry, end="")
+        return
+    if model is None:
+        raise typer.BadParameter("name the --model to serve.")
+    if keys is None and host not in LOOPBACK:
+        raise ConfigError(
+            f"Without --keys anybody at {host} could use it, so it serves on 127.0.0.1 only."
+        )
+    known = Keys(keys) if keys is not None else None
+    with terminal.waiting(f"loading {model}"):
+        frozen = FrozenModel.load(model)
+    server = Server(frozen, Library(library), known, rows=rows, waiting=waiting,
+                    prompt_bytes=prompt_mb * 2**20)  # fmt: skip
+    uvicorn.run(server.app, host=host, port=port, log_level="warning", timeout_keep_alive=30)

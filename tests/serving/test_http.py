@@ -1,0 +1,213 @@
+"""The server through HTTP: OpenAI's own client, keys, limits, and what is refused."""
+
+import json
+import socket
+import threading
+import time
+
+import httpx
+import openai
+import pytest
+import torch
+import uvicorn
+import yaml
+
+from conftest import tiny
+from promptgraft.library import Library
+from promptgraft.prompts import PromptCard, SoftPrompt
+from promptgraft.serving.http import Limits, Server
+from promptgraft.serving.keys import Keys, new_key
+
+
+class Running:
+    """A server on a free port of this machine, in a thread."""
+
+    def __init__(self, server):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.server = server
+        self.uvicorn = uvicorn.Server(
+            uvicorn.Config(server.app, host="127.0.0.1", port=port, log_level="error")
+        )
+        self.thread = threading.Thread(target=self.uvicorn.run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        for _ in range(200):
+            if self.uvicorn.started:
+                return self
+            time.sleep(0.05)
+        raise TimeoutError
+
+    def __exit__(self, *_):
+        self.uvicorn.should_exit = True
+        self.thread.join(20)
+
+    def post(self, path, **body):
+        return httpx.post(f"{self.url}{path}", json=body, timeout=30)
+
+
+@pytest.fixture
+def running(model, library):
+    with Running(Server(model, library, limits=Limits(2000, 300, 20, 10.0))) as server:
+        yield server
+
+
+def alone(model, library, name, text, **settings):
+    return model.generate([text], library.get(name), **settings)[0]
+
+
+def test_openais_client(running, model, library):
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none")
+    assert {one.id for one in client.models.list()} == {e.name for e in library.list()}
+    expected = alone(model, library, "soft1@tiny", "the film", max_new_tokens=9)
+    found = client.completions.create(
+        model="soft1@tiny", prompt="the film", max_tokens=9, temperature=0
+    )
+    assert found.choices[0].text == expected
+    assert found.usage.completion_tokens <= 9
+    stream = client.completions.create(
+        model="soft1@tiny", prompt="the film", max_tokens=9, temperature=0, stream=True, logprobs=2
+    )
+    pieces = list(stream)
+    assert "".join(piece.choices[0].text for piece in pieces) == expected
+    assert pieces[-1].choices[0].finish_reason in ("stop", "length")
+    with pytest.raises(openai.NotFoundError, match="no prompt nobody"):
+        client.completions.create(model="nobody", prompt="x")
+
+
+def test_many_at_once_get_their_own(running, model, library):
+    names = [entry.name for entry in library.list()]
+    asked = [(names[n % len(names)], f"the film {n % 7}") for n in range(40)]
+    answers = [None] * len(asked)
+
+    def ask(number):
+        name, text = asked[number]
+        found = running.post("/v1/completions", model=name, prompt=text, max_tokens=6)
+        answers[number] = found.json()["choices"][0]["text"]
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(len(asked))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = [alone(model, library, name, text, max_new_tokens=6) for name, text in asked]
+    assert answers == expected
+
+
+def test_classification_and_masks(tmp_path):
+    model = tiny("bert")
+    library = Library(tmp_path / "library")
+    card = PromptCard(kind="soft-prompt", length=2, base=model.reference, task="toy",
+                      template="{prompt} {source} {mask} .",
+                      verbalizer={"0": "bad", "1": "good"})  # fmt: skip
+    library.add(SoftPrompt(model.embed(torch.tensor([7, 9])), card), "toy@bert")
+    texts = ["the film is great", "a dull story"]
+    with Running(Server(model, library)) as running:
+        found = running.post("/v1/classify", model="toy@bert", input=texts).json()["data"]
+        expected = model.choose(texts, ["bad", "good"], library.get("toy@bert"))
+        assert [one["choice"] for one in found] == expected
+        assert sum(found[0]["chances"].values()) == pytest.approx(1.0)
+        filled = running.post("/v1/fill", model="toy@bert", input=texts[0], words=["fun", "is"])
+        (word,) = model.choose(texts[:1], ["fun", "is"], library.get("toy@bert"))
+        assert filled.json()["data"][0]["choice"] == word
+        refused = running.post("/v1/completions", model="toy@bert", prompt="x")
+        assert refused.status_code == 400
+        assert "use /v1/classify" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({"model": "soft0@tiny"}, 400, "either `prompt`"),
+        ({"model": "soft0@tiny", "prompt": "x", "max_tokens": 21}, 400, "at most 20"),
+        ({"model": "soft0@tiny", "prompt": "x" * 301}, 400, "301 characters; at most 300"),
+        ({"model": "soft0@tiny", "prompt": "x" * 3000}, 413, "at most 2000"),
+        ({"model": "soft0@tiny", "prompt": 3}, 400, "prompt: "),
+        ({"model": "soft0@tiny", "prompt": "x", "tempature": 1}, 400, "tempature: "),
+        ({"model": "../../etc/passwd", "prompt": "x"}, 404, "no prompt"),
+        ({"model": "a@b/../../c", "prompt": "x"}, 404, "no prompt"),
+        ({"model": "soft0@tiny", "row": {"text": "x"}}, 400, "source"),
+        ({"model": "soft0@tiny", "prompt": "x", "n": 2}, 400, "n: "),
+    ],
+)
+def test_refused_in_one_line(running, body, status, message):
+    answer = running.post("/v1/completions", **body)
+    assert answer.status_code == status, answer.text
+    said = answer.json()["error"]["message"]
+    assert message in said
+    assert "\n" not in said
+
+
+def test_bodies_that_are_no_json(running):
+    for content in (b"", b"{", b"[1, 2", b"\xff\xfe", b"null", b"[]"):
+        answer = httpx.post(f"{running.url}/v1/completions", content=content)
+        assert answer.status_code == 400, content
+        assert "\n" not in answer.json()["error"]["message"]
+    chunked = httpx.post(f"{running.url}/v1/completions", content=iter([b"x" * 10]))
+    assert chunked.status_code == 411
+    assert httpx.get(f"{running.url}/v1/nothing").status_code == 404
+
+
+def test_a_client_that_hangs_up_frees_its_row(running):
+    body = {"model": "soft0@tiny", "prompt": "x", "max_tokens": 20, "stream": True}
+    engine = running.server.engine
+    step = engine.step
+    engine.step = lambda: time.sleep(0.1) or step()  # so that it is not done before
+    with httpx.stream("POST", f"{running.url}/v1/completions", json=body) as answer:
+        next(answer.iter_lines())
+    for _ in range(100):
+        if not engine.active:
+            break
+        time.sleep(0.1)
+    assert not engine.active
+
+
+def test_a_full_queue_says_when_to_come_back(model, library):
+    server = Server(model, library, waiting=1, rows=1)
+    engine = server.engine
+    engine.start = lambda: None  # nothing is ever done
+    with Running(server) as running:
+        url, body = f"{running.url}/v1/completions", {"model": "soft0@tiny", "prompt": "x"}
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(url, json=body, timeout=1)
+        answer = httpx.post(url, json=body, timeout=10)
+        if answer.status_code != 429:  # the first was noticed to have hung up
+            pytest.fail(answer.text)
+        assert int(answer.headers["retry-after"]) >= 1
+        engine.queue.clear()
+
+
+def test_keys(model, library, tmp_path):
+    secret, entry = new_key("alice")
+    loaded = yaml.safe_load(entry)
+    loaded[0].update(prompts=["soft*"], requests_per_minute=2)
+    (tmp_path / "keys.yaml").write_text(yaml.safe_dump(loaded))
+    with Running(Server(model, library, Keys(tmp_path / "keys.yaml"))) as running:
+
+        def ask(name, key=secret):
+            headers = {"authorization": f"Bearer {key}"} if key else {}
+            body = {"model": name, "prompt": "x", "max_tokens": 2}
+            return httpx.post(f"{running.url}/v1/completions", json=body, headers=headers)
+
+        assert ask("soft0@tiny", None).status_code == ask("soft0@tiny", "pg-x").status_code == 401
+        assert ask("prefix0@tiny").status_code == 403
+        assert [ask("soft0@tiny").status_code for _ in range(3)] == [200, 200, 429]
+        assert int(ask("soft0@tiny").headers["retry-after"]) >= 1
+        listed = httpx.get(
+            f"{running.url}/v1/models", headers={"authorization": f"Bearer {secret}"}
+        ).json()
+        assert {one["id"][:4] for one in listed["data"]} == {"soft"}
+
+
+def test_health_and_measures(running):
+    running.post("/v1/completions", model="soft0@tiny", prompt="x", max_tokens=3)
+    assert httpx.get(f"{running.url}/healthz").text == "ok"
+    assert httpx.get(f"{running.url}/readyz").text == "ok"
+    text = httpx.get(f"{running.url}/metrics").text
+    assert 'promptgraft_requests_total{endpoint="/v1/completions",status="200"} 1.0' in text
+    assert "promptgraft_prompts 1.0" in text
+    paths = json.loads(httpx.get(f"{running.url}/openapi.json").text)["paths"]
+    assert "/v1/completions" in paths
