@@ -278,7 +278,7 @@ def test_doctor(run, place):
         (["tune", "--resume", "nowhere"], 1, "no checkpoint"),
         (["generate", "tables", "--file", "nowhere.txt"], 1, "nowhere.txt: No such file"),
         (["transfer", "tables", "--to", "./gpt2"], 1, "prefix"),
-        (["tune", "sst2", "agnews", "-m", "./bert"], 2, "one task at a time"),
+        (["tune", "sst2", "agnews", "-m", "./bert"], 1, "one task at a time"),
         (["tune"], 2, "name a task"),
         (["eval"], 2, "name a prompt"),
         (["eval", "reviews@bert", "text=review"], 2, "only data.* and decoding.*"),
