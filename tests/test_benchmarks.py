@@ -58,3 +58,25 @@ def test_transfer_is_measured_and_recorded(
     monkeypatch.setattr(bench_transfer, "NEVER_WORSE", -1.0)
     with pytest.raises(SystemExit, match="closed form is worse"):
         bench_transfer.main(["--size", "tiny", "--prompts", "3", "--rounds", "1"])
+
+
+def test_the_library_grows_and_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    pytest.importorskip("peft")  # its version is on record
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import bench_library
+
+    monkeypatch.setattr(bench_library.common, "RESULTS", tmp_path / "RESULTS.md")
+    bench_library.main(["--sizes", "16", "40", "--rounds", "1", "--record"])
+    record = (tmp_path / "RESULTS.md").read_text()
+    assert [line.split()[1] for line in record.splitlines() if line.startswith("|")] == [
+        "prompts",
+        "-------",
+        "16",
+        "40",
+        "target",
+    ]
+    assert "| 40 " in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="not empty"):
+        bench_library.main(["--out", str(tmp_path)])
