@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 
 from . import networks
 from .networks import Mini
+from .training import TOKENS
 
 PARTS = {
     "masked": "facts, tasks, (words,) plain",
@@ -76,8 +77,8 @@ def card(mini: Mini, folder: Path, steps: int | None) -> str:
         "a little of many things and needs a prompt to know which. Not for any other use.",
         "",
         f"- Data and licences: see `../README.md`; vocabulary `{mini.vocabulary}`.",
-        f"- Steps: {last['step']}, of 5,600 and then 3,600 tokens; {last['seconds']:,} seconds "
-        f"on one shared CPU core (bfloat16); seed {mini.seed}.",
+        f"- Steps: {last['step']:,} of about {TOKENS:,} tokens; {last['seconds']:,} seconds on one "
+        f"shared CPU core (bfloat16); seed {mini.seed}.",
         "- Muon for the matrices of the layers, AdamW for the rest; warm-up, plateau, decay.",
         f"- Held out (8 books): {measured}.",
         f"- Made by `scripts/pretrain_minis.py {mini.name}`.",
