@@ -13,6 +13,8 @@ test: .venv/ready
 bench: .venv/ready
 	$(BIN)/python benchmarks/bench_tuning.py
 	$(BIN)/python benchmarks/bench_transfer.py
+	$(BIN)/python benchmarks/bench_library.py
+	$(BIN)/python benchmarks/bench_serving.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -80,3 +80,15 @@ def test_the_library_grows_and_is_recorded(
     assert "| 40 " in capsys.readouterr().out
     with pytest.raises(SystemExit, match="not empty"):
         bench_library.main(["--out", str(tmp_path)])
+
+
+def test_serving_is_measured_beside_peft(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import bench_serving
+
+    bench_serving.main(["--size", "tiny", "--requests", "3", "--rounds", "1"])
+    printed = capsys.readouterr().out
+    assert "| one prompt |" in printed
+    assert "First token" in printed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from .write_tasks import write_examples
 SEED = 20
 TEXT_TASK_ROWS = 130_000
 LONGEST = 120  # tokens of a row, special tokens not counted
+KEPT = Path(__file__).parent / "kept"  # the vocabularies: training breaks ties anew each time
 VOCABULARY_OF_GPT2 = "bpe"  # the arrays of bpe/ serve gpt2/ as well
 
 
@@ -107,7 +109,9 @@ def build(folder: Path) -> None:
     rows = mixture(dropped)
     plain = plain_texts(dropped)
     held = list(sources.book_paragraphs(every=7, part="validation"))[:1500]
-    if not (folder / "unigram" / "tokenizer.json").exists():
+    if KEPT.is_dir():
+        shutil.copytree(KEPT, folder, dirs_exist_ok=True)
+    elif not (folder / "unigram" / "tokenizer.json").exists():
         sample = plain[::6] + [f"{r.before} {r.answer} {r.after}" for r in rows[::25]]
         vocabularies.train_all(sample, object_words() + label_words(), folder)
     report = {
