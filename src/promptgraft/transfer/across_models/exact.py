@@ -27,16 +27,15 @@ def solve(relative: Tensor, mask: Tensor | None, target: Space, ridge: float = R
     mask      [P, K]  the anchors that count for each row; None: all, and then one factorisation
               serves every prompt that is moved to this target: it is kept on disk
     """
-    unit = normalize(target.anchors, dim=-1).double()  # Âᵀ
-    relative = relative.double()
+    unit = normalize(target.anchors, dim=-1)  # Âᵀ
     if mask is None:
         kept_on_disk = partial(factors.cached, target, ridge, lambda: cholesky(unit, ridge))
-        return _closest(relative, unit, kept_on_disk).float()
+        return _closest(relative, unit, kept_on_disk)
     rows = [
         _closest(row[None, kept], unit[kept], partial(cholesky, unit[kept], ridge))
         for row, kept in zip(relative, mask, strict=True)
     ]
-    return torch.cat(rows).float()
+    return torch.cat(rows)
 
 
 def _closest(relative: Tensor, unit: Tensor, factor: Callable[[], Tensor]) -> Tensor:
@@ -44,16 +43,16 @@ def _closest(relative: Tensor, unit: Tensor, factor: Callable[[], Tensor]) -> Te
     if len(unit) < unit.shape[1]:  # of the many solutions the one of least norm
         solved: Tensor = relative @ torch.linalg.pinv(unit).T
     else:
-        solved = torch.cholesky_solve((relative @ unit).T, factor()).T
+        solved = torch.cholesky_solve((relative @ unit).double().T, factor()).T.float()
     return solved
 
 
 def cholesky(unit: Tensor, ridge: float) -> Tensor:
-    """The lower factor [D, D] of ÂÂᵀ with its ridge, in float64.
+    """The lower factor [D, D] of ÂÂᵀ with its ridge, in float64; the product is float32's.
 
     unit  [K, D]  Âᵀ
     """
-    gram = unit.T @ unit
+    gram = (unit.T @ unit).double()
     gram.diagonal().add_(ridge * gram.diagonal().mean())
     lower: Tensor = torch.linalg.cholesky(gram)
     return lower
