@@ -23,7 +23,7 @@ OTHERS = 2  # so many of them in each row
 LONGEST_ANSWER = {FACT: 2, LABEL: 3, WRITE: 40, JUDGE: 3, TOPIC: 3, TEXT: 3, WORDS: 3}  # by kind
 # Which share of a step's tokens each part has, by family. Tasks with one word to answer are drawn
 # by kind, not by how many rows there are.
-WRITERS = {"facts": 0.20, "tasks": 0.32, "words": 0.04, "writes": 0.28, "plain": 0.16}
+WRITERS = {"facts": 0.18, "tasks": 0.30, "words": 0.03, "writes": 0.34, "plain": 0.15}
 SHARES = {
     "masked": {"facts": 0.38, "tasks": 0.42, "words": 0.05, "plain": 0.15},
     "causal": WRITERS,

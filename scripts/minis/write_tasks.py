@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 from .examples import WRITE, Example, fill
-from .facts import fact_list_examples
+from .facts import all_facts, fact_list_examples
 from .label_tasks import cut
 from .sources import training_rows
 from .text_tasks import texts_by_kind
@@ -15,6 +15,7 @@ LAYOUTS = ("{i} : {t} => [Y]", "{t} {i} : [Y]", "{i} {t} [Y]", "{t} => {i} [Y]",
            "text : {t} {i} : [Y]")  # fmt: skip
 BARE = ("{t} [Y]", "{t} => [Y]")
 
+TABLES = 80_000  # beside about 100,000 rows of the others
 ASKS = {
     "squad_qg": ("ask a question about it", "question", "what could one ask"),
     "quora_paraphrase": ("the same question in other words", "paraphrase", "say it differently"),
@@ -80,12 +81,18 @@ _TELL = {
 }  # fmt: skip
 
 
-def table_example(rng: random.Random) -> Example:
-    """An attribute list of our own with a sentence that tells it."""
+def table_example(subjects: list[str], rng: random.Random) -> Example:
+    """An attribute list of our own with a sentence that tells it.
+
+    Most names are those of any `subjects`: too many to be learned by heart, so that a model has
+    to copy them from the list.
+    """
     kind = rng.choice(sorted(_NAMES))
-    name = rng.choice(_NAMES[kind].split(","))
+    name = rng.choice(subjects if rng.random() < 0.8 else _NAMES[kind].split(","))
     fields = rng.sample(sorted(_FIELDS[kind]), rng.randint(1, min(5, len(_FIELDS[kind]))))
     values = {f: rng.choice(_FIELDS[kind][f].split(",")) for f in fields}
+    if "near" in values and rng.random() < 0.8:
+        values["near"] = rng.choice(subjects)
     pairs = [f"name : {name}", f"Type : {kind}", *(f"{f} : {values[f]}" for f in fields)]
     source = " | ".join(pairs)
     order = rng.sample(fields, len(fields))
@@ -124,5 +131,6 @@ def write_examples(rng: random.Random, dropped: Counter[str]) -> list[Example]:
         for text in texts[kind][:1500]:
             short = " ".join(text.split()[:16])
             examples.append(_ask("copy", short, short, rng))
-    examples += [table_example(rng) for _ in range(30_000)]
+    subjects = sorted({subject for _, subject, _ in all_facts() if len(subject.split()) < 4})
+    examples += [table_example(subjects, rng) for _ in range(TABLES)]
     return examples
