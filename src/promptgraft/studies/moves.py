@@ -13,12 +13,13 @@ from promptgraft.models import FrozenModel
 from promptgraft.studies import relations
 from promptgraft.studies.memo import Memo
 from promptgraft.studies.relations import RELATIONS, Facts
-from promptgraft.transfer.across_models import Method, anchors
+from promptgraft.transfer.across_models import Method
 from promptgraft.transfer.across_models.method import METHODS, Sent, Space
 from promptgraft.transfer.across_models.move import move
 from promptgraft.transfer.across_models.relative import (
     matching_loss,
     relative_representation,
+    relatives,
     several,
 )
 
@@ -118,14 +119,7 @@ class Moves:
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Move the prompts of all relations at once; each row goes its own way."""
         models = [self.model(name) for name in (*sources, target)]
-        words = tuple(
-            anchors.choose(
-                anchors.shared_anchors(models),
-                method.anchors,
-                method.anchors_by,
-                method.anchors_seed,
-            )
-        )
+        words = tuple(method.words(models))
         given = [self.prompts(name, seed, length) for name in sources]
         sent = [
             Sent(torch.cat([prompts[name] for name in self.relations]), self._space(source, words))
@@ -133,7 +127,7 @@ class Moves:
         ]
         place = self._space(target, words)
         scaled = torch.split(move(method, sent, place, length), length)
-        wanted = several([relative_representation(one.vectors, one.space.anchors) for one in sent])
+        wanted = several(relatives(sent))
         losses = [
             matching_loss(relative_representation(row, place.anchors), own).item()
             for row, own in zip(scaled, torch.split(wanted, length), strict=True)

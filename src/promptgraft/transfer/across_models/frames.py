@@ -16,37 +16,40 @@ FLOOR = 1e-4  # of the largest variance: directions below it are left as small a
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """An affine change of coordinates.
+    """An affine change of coordinates; what is None changes nothing.
 
     origin    [D]
     into      [D, D]
     back      [D, D]  its inverse
     """
 
-    origin: Tensor
-    into: Tensor
-    back: Tensor
+    origin: Tensor | None = None
+    into: Tensor | None = None
+    back: Tensor | None = None
 
     @classmethod
     def of(cls, table: Tensor, kind: FrameName) -> "Frame":
         """The frame of a model's embeddings [V, D]."""
-        size = table.shape[1]
         if kind == "plain":
-            return cls(table.new_zeros(size), torch.eye(size), torch.eye(size))
+            return cls()
         origin = table.mean(0)
         if kind == "centred":
-            return cls(origin, torch.eye(size), torch.eye(size))
+            return cls(origin)
         variances, axes = torch.linalg.eigh(torch.cov((table - origin).double().T))
         scale = variances.clamp_min(FLOOR * float(variances.max())).sqrt()
         return cls(origin, ((axes / scale) @ axes.T).float(), ((axes * scale) @ axes.T).float())
 
     def enter(self, vectors: Tensor) -> Tensor:
         """[..., D] in the frame."""
-        return (vectors - self.origin) @ self.into
+        if self.origin is not None:
+            vectors = vectors - self.origin
+        return vectors if self.into is None else vectors @ self.into
 
     def leave(self, vectors: Tensor) -> Tensor:
         """[..., D] as the model has them."""
-        return vectors @ self.back + self.origin
+        if self.back is not None:
+            vectors = vectors @ self.back
+        return vectors if self.origin is None else vectors + self.origin
 
 
 def framed(space: Space, frame: Frame, kind: FrameName) -> Space:

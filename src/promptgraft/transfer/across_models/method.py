@@ -12,6 +12,7 @@ from torch import Tensor
 
 from promptgraft.models import FrozenModel
 from promptgraft.modules.registry import Registry
+from promptgraft.transfer.across_models.anchors import choose, shared_anchors
 from promptgraft.transfer.across_models.words import vocabulary
 
 FrameName = Literal["plain", "centred", "whitened"]
@@ -66,6 +67,11 @@ class Method(BaseModel, ABC):
     anchors_by: Literal["frequent", "random"] = "frequent"
     """Which ones, with a number."""
     anchors_seed: int = 0
+
+    def words(self, models: Sequence[FrozenModel]) -> list[str]:
+        """The anchor words for some models."""
+        shared = shared_anchors(models)
+        return choose(shared, self.anchors, self.anchors_by, self.anchors_seed)
 
     @abstractmethod
     def move(self, sent: Sequence[Sent], target: Space) -> Tensor:

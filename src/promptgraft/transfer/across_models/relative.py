@@ -22,12 +22,17 @@ def relative_representation(prompt: Tensor, anchors: Tensor) -> Tensor:
     return normalize(prompt, dim=-1) @ normalize(anchors, dim=-1).T
 
 
-def several(relatives: Sequence[Tensor]) -> Tensor:
+def relatives(sent: Sequence[Sent]) -> list[Tensor]:
+    """The representation [P, K] of what each source sends."""
+    return [relative_representation(one.vectors, one.space.anchors) for one in sent]
+
+
+def several(each: Sequence[Tensor]) -> Tensor:
     """The representation whose search serves several sources at once (Eq. 7).
 
-    relatives  S representations [P, K] of prompts for one task; returns [P, K]
+    each  S representations [P, K] of prompts for one task; returns [P, K]
     """
-    return torch.stack([normalize(relative, dim=-1) for relative in relatives]).sum(0)
+    return torch.stack([normalize(relative, dim=-1) for relative in each]).sum(0)
 
 
 def largest(relative: Tensor, count: int, by: Literal["signed", "absolute"]) -> Tensor:
@@ -84,13 +89,13 @@ class Relative(Method):
 
     def encode(self, sent: Sequence[Sent]) -> tuple[Tensor, Tensor | None]:
         """The representation sought [P, K], and the mask on the target's [P, K] if there is one."""
-        relatives = [relative_representation(one.vectors, one.space.anchors) for one in sent]
-        relative = several(relatives)
+        each = relatives(sent)
+        relative = several(each)
         if self.top_k is None or self.top_k >= relative.shape[1]:
             return relative, None
-        masked = relatives[-1] if self.mask_of == "last" else relative
+        masked = each[-1] if self.mask_of == "last" else relative
         mask = largest(masked, self.top_k, self.top_by)
-        relative = several([one * mask for one in relatives])
+        relative = several([one * mask for one in each])
         return relative, mask if self.masked == "both" else None
 
     def move(self, sent: Sequence[Sent], target: Space) -> Tensor:

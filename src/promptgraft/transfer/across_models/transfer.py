@@ -10,7 +10,6 @@ from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.models import FrozenModel
 from promptgraft.modules.initialisers import fit
 from promptgraft.prompts import Parent, Prompt, PromptCard, SoftPrompt, now
-from promptgraft.transfer.across_models import anchors
 from promptgraft.transfer.across_models.method import METHODS, Method, Sent, Space
 from promptgraft.transfer.across_models.move import move
 from promptgraft.transfer.across_models.relative import Relative
@@ -39,12 +38,7 @@ def transfer(
     """
     method = method or Relative()
     vectors = _vectors(prompts, sources, repair_lengths)
-    words = anchors.choose(
-        anchors.shared_anchors([*sources, target]),
-        method.anchors,
-        method.anchors_by,
-        method.anchors_seed,
-    )
+    words = method.words([*sources, target])
     sent = [Sent(v, Space.of(m, words)) for v, m in zip(vectors, sources, strict=True)]
     place = Space.of(target, words)
     moved = move(method, sent, place)

@@ -12,6 +12,7 @@ from promptgraft.transfer.across_models.move import move
 from promptgraft.transfer.across_models.relative import (
     matching_loss,
     relative_representation,
+    relatives,
     several,
 )
 
@@ -34,7 +35,7 @@ class Trust(BaseModel):
 
 def trust(moved: Tensor, sent: Sequence[Sent], target: Space, method: Method) -> Trust:
     """Measure a prompt [P, D_t] that `method` made of the sources."""
-    relative = several([relative_representation(one.vectors, one.space.anchors) for one in sent])
+    relative = several(relatives(sent))
     count = min(len(moved), len(relative))  # a manual text has a length of its own
     found = relative_representation(moved[:count], target.anchors)
     return Trust(
