@@ -91,6 +91,21 @@ def test_closed_form_is_where_the_search_ends(top_k, count):
     assert loss(solved) <= loss(searched) + 1e-6
 
 
+@pytest.mark.parametrize("top_k", [20, 40, 70])  # solved row by row, and by gradients together
+def test_each_row_of_a_mask_is_its_own_least_squares(top_k):
+    one, target = sent(torch.randn(P, D), torch.randn(K, D)), space(torch.randn(K, D_TARGET))
+    one.vectors[1] = 0.0
+    method = Relative(top_k=top_k, normalise=False, ridge=0.0)
+    wanted, mask = method.encode([one])
+    found = method.move([one], target)
+    assert mask is not None
+    for row in (0, 2):
+        kept = normalize(target.anchors, dim=-1)[mask[row]].double()
+        expected = torch.linalg.lstsq(kept, wanted[row, mask[row]].double()[:, None]).solution
+        assert torch.allclose(found[row], expected[:, 0].float(), rtol=1e-4, atol=1e-5)
+    assert not found[1].any()
+
+
 def test_constrained_search_ends_at_the_targets_scale():
     """The released code's problem: no other prompt of that mean and deviation matches better."""
     source, target = sent(torch.randn(P, D), torch.randn(K, D)), space(torch.randn(K, D_TARGET))

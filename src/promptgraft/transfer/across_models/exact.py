@@ -18,24 +18,32 @@ from promptgraft.transfer.across_models.method import Space
 # Added to the Gram matrix's diagonal, relative to the diagonal's mean. It keeps anchors that are
 # nearly dependent from spoiling the solution, and costs less than 1e-6 of the cosine.
 RIDGE = 1e-6
+PRECISION = 1e-6  # of the residual, where a mask makes conjugate gradients the faster way,
+MOST_STEPS = 60  # unless they take more steps than this
 
 
 def solve(relative: Tensor, mask: Tensor | None, target: Space, ridge: float = RIDGE) -> Tensor:
     """The vectors [P, D] whose representation is closest to the given one; of any length.
 
     relative  [P, K]
-    mask      [P, K]  the anchors that count for each row; None: all, and then one factorisation
-              serves every prompt that is moved to this target: it is kept on disk
+    mask      [P, K]  the anchors that count for each row; None: all
+
+    The factorisation for all anchors serves every prompt that is moved to this target: it is kept
+    on disk.
     """
     unit = normalize(target.anchors, dim=-1)  # Âᵀ
+
+    def factor() -> Tensor:
+        return factors.cached(target, ridge, lambda: cholesky(unit, ridge))
+
     if mask is None:
-        kept_on_disk = partial(factors.cached, target, ridge, lambda: cholesky(unit, ridge))
-        return _closest(relative, unit, kept_on_disk)
-    rows = [
-        _closest(row[None, kept], unit[kept], partial(cholesky, unit[kept], ridge))
-        for row, kept in zip(relative, mask, strict=True)
-    ]
-    return torch.cat(rows)
+        return _closest(relative, unit, factor)
+    found, done = _by_gradients(relative, mask, unit, factor, ridge)
+    for row in (~done).nonzero().flatten().tolist():
+        kept = mask[row]
+        own = partial(cholesky, unit[kept], ridge)
+        found[row] = _closest(relative[row, kept][None], unit[kept], own)[0]
+    return found
 
 
 def _closest(relative: Tensor, unit: Tensor, factor: Callable[[], Tensor]) -> Tensor:
@@ -45,6 +53,39 @@ def _closest(relative: Tensor, unit: Tensor, factor: Callable[[], Tensor]) -> Te
     else:
         solved = torch.cholesky_solve((relative @ unit).double().T, factor()).T.float()
     return solved
+
+
+def _by_gradients(
+    relative: Tensor, mask: Tensor, unit: Tensor, factor: Callable[[], Tensor], ridge: float
+) -> tuple[Tensor, Tensor]:
+    """Conjugate gradients for every row's own matrix, and which rows they solved [P].
+
+    The factor of all anchors is the preconditioner: a mask that keeps a good part of them leaves
+    a matrix close to theirs, and some twenty products replace a factorisation for each row. Where
+    it keeps less, nothing is tried.
+    """
+    size = unit.shape[1]
+    kept = mask.sum(-1, keepdim=True)
+    found = torch.zeros(len(relative), size)
+    done = torch.zeros(len(relative), dtype=torch.bool)
+    if int(kept.min()) < max(2 * size, len(unit) // 4):
+        return found, done
+    lower, diagonal = factor().float(), ridge * kept / size
+    left = (relative * mask) @ unit
+    goal = PRECISION * left.norm(dim=-1)
+    step = near = torch.cholesky_solve(left.T, lower).T
+    slope = (left * near).sum(-1, keepdim=True)
+    for _ in range(MOST_STEPS):
+        product = ((step @ unit.T) * mask) @ unit + diagonal * step
+        length = slope / (step * product).sum(-1, keepdim=True)
+        found, left = found + length * step, left - length * product
+        done = left.norm(dim=-1) <= goal
+        if done.all():
+            break
+        near = torch.cholesky_solve(left.T, lower).T
+        slope, before = (left * near).sum(-1, keepdim=True), slope
+        step = near + slope / before * step
+    return found, done
 
 
 def cholesky(unit: Tensor, ridge: float) -> Tensor:
