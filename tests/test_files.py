@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,10 +22,10 @@ from promptgraft.files import (
     whole_folder,
     whole_folders,
 )
+from rights import not_root
 
 OLD = {"a.txt": "old a", "b.txt": "old b"}
 NEW = {"a.txt": "new a", "c.txt": "new c"}
-NOBODY = 65534
 
 
 def write(folder: Path, contents: dict[str, str]) -> None:
@@ -180,19 +178,6 @@ def test_errors_of_the_block_stay_what_they_are(tmp_path):
         Path("/nonexistent/file").read_text()
     with pytest.raises(PermissionError), whole_file(tmp_path / "x"):
         raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere")
-
-
-@contextmanager
-def not_root() -> Iterator[None]:
-    """Root may write anywhere; take its rights away for a while."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 def test_a_read_only_folder():

@@ -7,7 +7,7 @@ import torch
 
 from conftest import tiny
 from pools import some_prompts
-from promptgraft import cli, tasks
+from promptgraft import tasks
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import SoftPrompt
@@ -18,7 +18,7 @@ WORDS = "verbalizer={0: bad, 1: good}"
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
+def run(tmp_path, monkeypatch, capsys, command):
     """Run a command in a folder with a model, two data sets and a library of four sources."""
     model = tiny("t5")
     model.model.save_pretrained(tmp_path / "t5")
@@ -36,13 +36,7 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PROMPTGRAFT_LIBRARY", str(library.path))
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
-
-    def run(*words):
-        with pytest.raises(SystemExit) as left:
-            cli.main(words)
-        return (left.value.code, *capsys.readouterr())
-
-    return run
+    return command
 
 
 def test_tune_from_a_pool_and_explain(run):

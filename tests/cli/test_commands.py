@@ -45,17 +45,11 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def run(place, monkeypatch, capsys):
-    """Run a command in that folder: its exit code, standard output and standard error."""
+def run(place, monkeypatch, command):
+    """Run a command in that folder."""
     monkeypatch.chdir(place)
     monkeypatch.setenv("PROMPTGRAFT_LIBRARY", str(place / "library"))
-
-    def run(*words):
-        with pytest.raises(SystemExit) as left:
-            cli.main(words)
-        return (left.value.code, *capsys.readouterr())
-
-    return run
+    return command
 
 
 @pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)], ids=" ".join)

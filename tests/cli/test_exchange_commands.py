@@ -8,7 +8,6 @@ import torch
 from safetensors.torch import save_file
 
 from conftest import tiny
-from promptgraft import cli
 from promptgraft.library import Library
 from promptgraft.models import loading
 
@@ -25,13 +24,8 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(place, capsys):
-    def run(*words):
-        with pytest.raises(SystemExit) as left:
-            cli.main(words)
-        return (left.value.code, *capsys.readouterr())
-
-    return run
+def run(place, command):
+    return command
 
 
 def test_every_command_has_an_example(run):

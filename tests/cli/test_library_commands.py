@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from conftest import tiny
-from promptgraft import cli
 from promptgraft.cli import terminal
 from promptgraft.library import Library
 from promptgraft.prompts import Parent, PromptCard, SoftPrompt
@@ -57,13 +56,8 @@ def library(tmp_path, models, monkeypatch) -> Library:
 
 
 @pytest.fixture
-def run(library, capsys):
-    def run(*words):
-        with pytest.raises(SystemExit) as left:
-            cli.main(words)
-        return (left.value.code, *capsys.readouterr())
-
-    return run
+def run(library, command):
+    return command
 
 
 def test_every_command_has_an_example(run):

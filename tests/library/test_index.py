@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,11 @@ import torch
 from promptgraft.errors import PromptgraftError
 from promptgraft.library import Library, shards
 from promptgraft.prompts import ModelReference, PromptCard, SoftPrompt
+from rights import not_root
 
 BASE = ModelReference(
     name="mini/bert-s", fingerprint="ab", tokenizer_hash="cd", family="masked", embedding_size=4
 )
-NOBODY = 65534
 
 
 def soft(number: int = 0, task: str = "sst2") -> SoftPrompt:
@@ -101,18 +100,6 @@ def test_a_damaged_index_is_made_again(library, damage):
     else:
         file.write_bytes(damage)
     assert names(Library(path)) == expected
-
-
-@contextmanager
-def not_root():
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 def test_a_read_only_library_is_read_and_refuses_writers():

@@ -1,12 +1,11 @@
 """PersonaChat, DailyDialog, Topical-Chat, AVSD and MultiWOZ: a few turns in each official form."""
 
-import json
-
 import pytest
 
 from promptgraft import tasks
 from promptgraft.errors import DataError
 from promptgraft.tasks import published
+from writing import put
 
 PERSONA = """1 your persona: i like to ski.
 2 your persona: i eat kosher.
@@ -16,17 +15,6 @@ PERSONA = """1 your persona: i like to ski.
 2 hello\thi there\t\thi there
 """
 FACTS = "i like to ski. [SEP] i eat kosher. [X_SEP] "
-
-
-@pytest.fixture(autouse=True)
-def data(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROMPTGRAFT_DATA", str(tmp_path))
-    return tmp_path
-
-
-def put(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
 
 
 def pairs(task, split="train"):

@@ -10,6 +10,7 @@ import pytest
 from promptgraft import tasks
 from promptgraft.errors import DataError
 from promptgraft.tasks import published
+from writing import put
 
 # The first row of E2E's training file, and its line in Prefix-Tuning's released file.
 VAULTS = (
@@ -55,18 +56,6 @@ DART = [
 ]
 DART_LINE = "Hawaii Five-O : notes : Episode | [TABLECONTEXT] : [title] : Jeff"
 FULL = os.environ.get("PROMPTGRAFT_DATA")  # rows made from the released files by other means
-
-
-@pytest.fixture(autouse=True)
-def data(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROMPTGRAFT_DATA", str(tmp_path))
-    return tmp_path
-
-
-def put(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
-    return path
 
 
 def e2e(path, rows):

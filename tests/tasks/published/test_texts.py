@@ -8,17 +8,7 @@ from promptgraft import tasks
 from promptgraft.errors import ConfigError, DataError
 from promptgraft.tasks import published
 from promptgraft.tasks.published.summaries import category
-
-
-@pytest.fixture(autouse=True)
-def data(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROMPTGRAFT_DATA", str(tmp_path))
-    return tmp_path
-
-
-def put(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+from writing import put
 
 
 def pairs(rows):
