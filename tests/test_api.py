@@ -85,6 +85,7 @@ def test_tune_writes_the_run_and_keeps_the_prompt(folder):
     assert card.verbalizer == VERBALIZER
     assert card.template == "{prompt} {text} {mask} ."
     assert card.metrics["test.accuracy"] == run.evaluation.scores["accuracy"]
+    assert card.metrics["validation.accuracy"] == run.outcome.best_score
     assert card.hyperparameters["steps"] == SETTINGS["steps"]
 
 
@@ -110,7 +111,10 @@ def test_prefix_writes_texts(folder):
         method="prefix",
         module="mlp",
         hidden=8,
+        report=(reports := []).append,
     )
+    assert run.prompt.card.metrics["validation.loss"] == -run.outcome.best_score > 0
+    assert (reports[-1].measure, reports[-1].score) == ("loss", run.outcome.best_score)
     texts = api.generate(run.prompt, ["name : 3 | food : French"] * 2, max_new_tokens=4)
     assert len(texts) == 2
     assert texts[0] == texts[1]

@@ -1,7 +1,7 @@
 """A tuning run made ready: everything loaded, rendered and initialised, nothing trained."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -16,7 +16,7 @@ from promptgraft.models import Emitter, Encoded, FrozenModel
 from promptgraft.modules import INITIALISERS, Initialiser, Kind, Layout, PromptModule, Start
 from promptgraft.prompts import Parent, Prompt
 from promptgraft.tasks import Task
-from promptgraft.training import Objective, baselines, encode, evaluate, mean_loss
+from promptgraft.training import Objective, Report, baselines, encode, evaluate, mean_loss
 from promptgraft.training.baselines import Baseline
 from promptgraft.transfer import across_tasks
 
@@ -190,6 +190,13 @@ def validation(
         return found.scores[task.metrics[0]]
 
     return score
+
+
+def naming(report: Callable[[Report], None] | None, task: Task) -> Callable[[Report], None] | None:
+    """Reports that say what `validation` measures."""
+    if report is None:
+        return None
+    return lambda now: report(replace(now, measure=validated_by(task)))
 
 
 def validated_by(task: Task) -> str:

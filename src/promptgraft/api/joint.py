@@ -14,7 +14,7 @@ from promptgraft.api.config import PLAIN, TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
 from promptgraft.api.job import Job, initialiser_for, layout_for, validation
 from promptgraft.api.names import library_name
-from promptgraft.api.tuning import card_of, frozen_as, metrics_of
+from promptgraft.api.tuning import card_of, frozen_as, tested
 from promptgraft.errors import ConfigError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
@@ -120,7 +120,7 @@ def tune_jointly(
             value = frozen_as(module, card_of(own, job, {}), number)
             evaluation = evaluate(job.model, job.task, test, value, **config.decoding)
             evaluations[task] = evaluation
-        card = with_shares(card_of(own, job, metrics_of(outcome, evaluation)), shares)
+        card = with_shares(card_of(own, job, tested(evaluation)), shares)
         value = tuned[task] = frozen_as(module, card, number)
         plain, state = stored(value)
         prompts.save(plain, folder / Path(task).stem, state)

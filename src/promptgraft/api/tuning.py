@@ -12,7 +12,14 @@ from promptgraft.analysis import curves
 from promptgraft.api.borrowing import keep_borrowed, with_shares
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
-from promptgraft.api.job import Job, module_settings, prepare, prepare_weights
+from promptgraft.api.job import (
+    Job,
+    module_settings,
+    naming,
+    prepare,
+    prepare_weights,
+    validated_by,
+)
 from promptgraft.api.names import library_name
 from promptgraft.api.samples import with_samples
 from promptgraft.errors import ConfigError
@@ -98,7 +105,7 @@ def tune(
         folder,
         with_samples(job, config),
         resume,
-        report,
+        naming(report, job.task),
     )
     test = rows_to_score(job.task, config)
     evaluation = None
@@ -106,7 +113,8 @@ def tune(
         tuned = frozen_as(job.module, card_of(config, job, {}))
         evaluation = evaluate(job.model, job.task, test, tuned, **config.decoding)
     shares = keep_borrowed(job.module, folder)
-    card = with_shares(card_of(config, job, metrics_of(outcome, evaluation)), shares)
+    metrics = validated(outcome, job.task) | tested(evaluation)
+    card = with_shares(card_of(config, job, metrics), shares)
     curve = curves.thinned(curves.read(folder / "metrics.jsonl"))
     card = card.model_copy(update={"curve": curve})
     tuned = frozen_as(job.module, card)
@@ -148,14 +156,20 @@ def plan(config: TuneConfig) -> Plan:
     )
 
 
-def metrics_of(outcome: Outcome, evaluation: Evaluation | None) -> dict[str, float]:
-    """The scores that go on a card."""
-    found = {}
-    if outcome.best_score is not None:
-        found["validation"] = outcome.best_score
-    for name, value in (evaluation.scores if evaluation else {}).items():
-        found[f"test.{name}"] = value
-    return found
+def validated(outcome: Outcome, task: Task) -> dict[str, float]:
+    """The best validation as a card has it, such as validation.accuracy or validation.loss."""
+    if outcome.best_score is None:
+        return {}
+    measure = validated_by(task)
+    return {
+        f"validation.{measure}": -outcome.best_score if measure == "loss" else outcome.best_score
+    }
+
+
+def tested(evaluation: Evaluation | None) -> dict[str, float]:
+    """The test scores as a card has them."""
+    scores = evaluation.scores if evaluation else {}
+    return {f"test.{name}": value for name, value in scores.items()}
 
 
 def card_of(config: TuneConfig, job: Job[PromptModule], metrics: dict[str, float]) -> PromptCard:

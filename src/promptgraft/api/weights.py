@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from promptgraft import files
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
-from promptgraft.api.job import prepare_weights
+from promptgraft.api.job import naming, prepare_weights
 from promptgraft.api.samples import with_samples
 from promptgraft.models import FrozenModel
 from promptgraft.tasks import Task
@@ -49,8 +49,9 @@ def tune_weights(
     begin(folder, config, resume)
     settings = config.training()
     validate = with_samples(job, config)
+    told = naming(report, job.task)
     outcome = train(
-        job.module, job.encoded, job.objective, settings, folder, validate, resume, report
+        job.module, job.encoded, job.objective, settings, folder, validate, resume, told
     )
     test = rows_to_score(job.task, config)
     evaluation = None

@@ -23,6 +23,7 @@ def silence() -> None:
     """No progress bars, advice or warnings of the libraries; only what promptgraft says."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("DATASETS_VERBOSITY", "error")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore")
@@ -82,6 +83,10 @@ def print_groups(groups: Mapping[str, Mapping[str, float]]) -> None:
         print(f"{group}: " + "  ".join(f"{name} {_shown(name, v)}" for name, v in values.items()))
 
 
+def _validated(measure: str, score: float) -> str:
+    return f"loss {-score:.3f}" if measure == "loss" else f"{measure} {score:.1f}"
+
+
 def _shown(name: str, value: float) -> str:
     return f"{value:.2f}" if name in SMALL_SCALES else f"{value:.1f}"
 
@@ -109,10 +114,10 @@ def progress(what: str) -> Iterator[Callable[[Report], None]]:
             nonlocal said
             last[:] = [what, f"{now.step}/{now.steps}", f"loss {now.loss:.3f}"]
             if now.score is not None:
-                last.append(f"validation {now.score:.1f}")
+                last.append(f"validation {_validated(now.measure, now.score)}")
             bar.update(line, completed=now.step, total=now.steps + 1)  # one for what comes after
             speed = bar.tasks[line].speed
-            rate = f"{speed:.1f}/s" if speed else ""
+            rate = f"{speed:.1f}/s" if speed and now.seconds_left else ""
             left = f"{clock(now.seconds_left)} left" if now.seconds_left else "scoring"
             text = "  ".join((*last, rate, left))
             bar.update(line, description=text)

@@ -32,13 +32,18 @@ RUNAWAY = 3.0  # times the first loss at which a run is given up
 
 @dataclass(frozen=True)
 class Report:
-    """What a progress line shows, after every step."""
+    """What a progress line shows, after every step.
+
+    score    of the last validation, as `train` is told it
+    measure  what it measures; "loss" where the score is minus the loss
+    """
 
     step: int
     steps: int
     loss: float
     score: float | None
     seconds_left: float
+    measure: str = "score"
 
 
 @dataclass(frozen=True)
