@@ -7,8 +7,9 @@ import torch
 
 from conftest import TEXTS, tiny
 from promptgraft.errors import PromptgraftError, WrongModelError
-from promptgraft.prompts import PromptCard, SoftPrompt
-from promptgraft.serving import Engine, FullError, Request
+from promptgraft.prompts import Prefix, PromptCard, SoftPrompt
+from promptgraft.serving import Engine, FailedError, FullError, Request
+from serving.libraries import filled
 
 WORDS = " ".join(TEXTS).split()
 
@@ -39,8 +40,10 @@ def names(library):
     return [entry.name for entry in library.list()]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_any_mix_is_one_by_one(model, library, seed):
+@pytest.mark.parametrize(("kind", "seed"), [("gpt2", 0), ("gpt2", 1), ("bart", 2), ("t5", 3)])
+def test_any_mix_is_one_by_one(tmp_path, kind, seed):
+    model = tiny(kind)
+    library = filled(model, tmp_path / "library")
     asked = requests(names(library), 100, seed)
     engine = Engine(model, library, rows=8, read_at_once=64)
     tickets, picks = [], random.Random(seed)
@@ -203,6 +206,66 @@ def test_a_prompt_of_another_model_is_refused(model, library):
     library.add(SoftPrompt(torch.randn(1, other.embedding_size), card), "x@other")
     with pytest.raises(WrongModelError):
         Engine(model, library).submit(Request(source="good", prompt="x@other"))
+
+
+def test_a_prompt_that_overflows_harms_nobody_else(model, library):
+    """Its numbers are finite, what the model makes of them is not; others take over its place."""
+    card = library.get("prefix2@tiny").card
+    huge = Prefix({"self": torch.full_like(library.get("prefix2@tiny").sites["self"], 3e38)}, card)
+    library.add(huge, "huge@tiny")
+    engine = Engine(model, library, rows=2)
+    long = " ".join(["the film is"] * 8)
+    fine = engine.submit(Request(source="good", prompt="soft1@tiny", max_new_tokens=9))
+    bad = engine.submit(Request(source=long, prompt="huge@tiny", max_new_tokens=9, logprobs=1))
+    later = [engine.submit(Request(source="bad", max_new_tokens=4)) for _ in range(4)]
+    engine.run_until_done()
+    with pytest.raises(PromptgraftError, match=r"huge@tiny.* infinite or NaN"):
+        bad.text()
+    for ticket in (fine, *later):
+        assert ticket.text() == alone(model, library, ticket.request)
+
+
+@pytest.mark.parametrize("place", ["admit", "step"])
+def test_an_error_nobody_expected_stops_no_one_who_comes_later(model, library, place, caplog):
+    engine = Engine(model, library)
+    broken = getattr(engine.slots, place)
+    failures = iter([True])
+
+    def once(*arguments):
+        if next(failures, False):
+            raise RuntimeError(TEXTS[0])
+        return broken(*arguments)
+
+    setattr(engine.slots, place, once)
+    engine.start()
+    request = Request(source="good", prompt="soft1@tiny", max_new_tokens=5)
+    with pytest.raises(FailedError):
+        engine.submit(request).text()
+    assert engine.submit(request).text() == alone(model, library, request)
+    engine.close()
+    assert "RuntimeError" in caplog.text
+    assert TEXTS[0] not in caplog.text
+
+
+def test_those_who_went_leave_the_queue_at_once(model, library):
+    engine = Engine(model, library, rows=1, waiting=2)
+    long = engine.submit(Request(source="good", max_new_tokens=30))
+    engine.step()
+    gone = [engine.submit(Request(source="bad", max_new_tokens=30)) for _ in range(2)]
+    for ticket in gone:
+        ticket.cancel()
+    engine.step()
+    engine.submit(Request(source="bad", max_new_tokens=2))  # there is room
+    engine.run_until_done()
+    assert long.text() == alone(model, library, long.request)
+
+
+def test_no_temperature_is_too_small(model, library):
+    engine = Engine(model, library)
+    cold = Request(source="good", prompt="soft1@tiny", max_new_tokens=5, temperature=5e-324)
+    ticket = engine.submit(cold)
+    engine.run_until_done()
+    assert ticket.text() == alone(model, library, cold)
 
 
 def test_a_thread_of_its_own_serves_and_drains(model, library):

@@ -18,6 +18,8 @@ from promptgraft.prompts import PromptCard, SoftPrompt
 from promptgraft.serving.http import Limits, Server
 from promptgraft.serving.keys import Keys, new_key
 
+LIMITS = Limits(body_bytes=2000, body_seconds=1.5, text=300, new_tokens=20, rows=5, seconds=10.0)
+
 
 class Running:
     """A server on a free port of this machine, in a thread."""
@@ -51,7 +53,7 @@ class Running:
 
 @pytest.fixture
 def running(model, library):
-    with Running(Server(model, library, limits=Limits(2000, 300, 20, 10.0))) as server:
+    with Running(Server(model, library, limits=LIMITS)) as server:
         yield server
 
 

@@ -4,7 +4,6 @@ What is written for a request depends on nothing but the request: not on who els
 when it came. Text of one never reaches another's answer, error or log.
 """
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,15 +18,17 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from promptgraft.errors import PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import Encoded, FrozenModel, OnePrompt
+from promptgraft.models.decoder_slots import DecoderSlots
 from promptgraft.models.slots import Slots
+from promptgraft.serving.problems import FullError, overflow, told
 from promptgraft.serving.prompts import Prompts
-from promptgraft.serving.request import FullError, Piece, Reason, Request, Ticket, Token
+from promptgraft.serving.request import Piece, Reason, Request, Ticket, Token
 from promptgraft.serving.streaming import TextStream
+from promptgraft.serving.turns import Turns
 
-log = logging.getLogger(__name__)
+Waiting = tuple[Ticket, Encoded, OnePrompt]
 
 
 @dataclass(eq=False)
@@ -41,7 +42,7 @@ class _Row:
 
 
 class Engine:
-    """Continuous batching of a causal model with the prompts of a library.
+    """Continuous batching of a causal or sequence-to-sequence model with a library's prompts.
 
     Use it from any threads: `submit` and read the ticket; one thread of its own (`start`) or the
     caller runs `step`.
@@ -64,11 +65,11 @@ class Engine:
         """
         self.model, self.prompts = model, Prompts(model, library, prompt_bytes)
         self.rows, self.most_waiting, self.read_at_once = rows, waiting, read_at_once
-        self.slots = Slots(model)
-        self.queue: deque[tuple[Ticket, Encoded, OnePrompt]] = deque()
+        self.slots = self._empty()
+        self.queue: deque[Waiting] = deque()
         self.active: list[_Row] = []
         self.logits = torch.zeros(0, 1)
-        self.lock = threading.Lock()  # whoever runs the model holds it
+        self.lock = Turns()  # whoever runs the model holds it
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -81,16 +82,24 @@ class Engine:
         Raises FullError if too many wait, and what is wrong with the request: PromptgraftError for
         a prompt that is not there, DataError for a row that does not fit its template.
         """
+        self._check_room()  # now too: when there is none, nothing should be read
+        with self.lock:
+            row, prompt = self._encode(request)
+            self._check_room()
+            ticket = Ticket(request, len(row), deliver)
+            self.queue.append((ticket, row, prompt))
+        self._work.set()
+        return ticket
+
+    def _check_room(self) -> None:
         if self._closing:
             raise FullError("The engine is shutting down.")
         if len(self.queue) >= self.most_waiting:
             raise FullError(f"{len(self.queue)} requests are waiting already; try again later.")
-        with self.lock:
-            row, prompt = self._encode(request)
-        ticket = Ticket(request, len(row), deliver)
-        self.queue.append((ticket, row, prompt))
-        self._work.set()
-        return ticket
+
+    def _empty(self) -> Slots | DecoderSlots:
+        seq2seq = self.model.family == "seq2seq"
+        return DecoderSlots(self.model) if seq2seq else Slots(self.model)
 
     def _encode(self, request: Request) -> tuple[Encoded, OnePrompt]:
         rows = [request.source] if isinstance(request.source, str) else [dict(request.source)]
@@ -138,39 +147,53 @@ class Engine:
 
     def _serve(self) -> None:
         while not (self._closing and not self.queue and not self.active):
-            if not self.step():
+            try:
+                more = self.step()
+            except Exception as error:
+                more = self._give_up(error)
+            if not more:
                 self._work.wait(timeout=1.0)
                 self._work.clear()
 
+    def _give_up(self, error: Exception) -> bool:
+        """After an error that is no request's: tell all that are being written, and go on with
+        those that wait."""
+        problem = told(error)
+        with self.lock:
+            for row in self.active:
+                row.ticket.put(problem)
+            self.active, self.slots = [], self._empty()
+        return bool(self.queue)
+
     def _join(self) -> None:
         """Read waiting rows, as many as there is room for."""
-        joining: list[tuple[Ticket, Encoded, OnePrompt]] = []
+        for ticket, _, _ in self.queue:
+            if ticket.cancelled:
+                ticket.put(Piece("", (), "cancelled"))
+        self.queue = deque(one for one in self.queue if not one[0].cancelled)
+        joining: list[Waiting] = []
         tokens = 0
         while self.queue and len(self.active) + len(joining) < self.rows:
             if joining and tokens + len(self.queue[0][1]) > self.read_at_once:
                 break
-            ticket, row, prompt = self.queue.popleft()
-            if ticket.cancelled:
-                ticket.put(Piece("", (), "cancelled"))
-                continue
-            tokens += len(row)
-            joining.append((ticket, row, prompt))
+            joining.append(self.queue.popleft())
+            tokens += len(joining[-1][1])
         for group in _alike(joining):
             self._admit(group)
 
-    def _admit(self, group: Sequence[tuple[Ticket, Encoded, OnePrompt]]) -> None:
+    def _admit(self, group: Sequence[Waiting]) -> None:
         tickets = [ticket for ticket, _, _ in group]
         reserve = max(ticket.request.max_new_tokens for ticket in tickets)
         try:
             logits = self.slots.admit(
                 [row for _, row, _ in group], [prompt for _, _, prompt in group], reserve
             )
-        except PromptgraftError as error:
+        except Exception as error:
             if len(group) > 1:  # one by one, so that the others do not suffer
                 for one in group:
                     self._admit([one])
-                return
-            tickets[0].put(error)
+            else:
+                tickets[0].put(told(error))
             return
         self.logits = torch.cat([self.logits, logits]) if self.active else logits
         for ticket in tickets:
@@ -178,17 +201,24 @@ class Engine:
             stream = TextStream(self.model.tokenizer, ticket.request.stop)
             self.active.append(_Row(ticket, stream, draw))
 
-    def _choose(self) -> list[int]:
-        """The next token of every row."""
-        chosen: list[int] = self.logits.argmax(-1).tolist()
-        for number, row in enumerate(self.active):
-            if row.ticket.request.temperature > 0:
+    def _choose(self) -> list[int | None]:
+        """The next token of every row; None where the model says nothing that is a number."""
+        highest, likeliest = self.logits.max(-1)
+        chosen: list[int | None] = likeliest.tolist()
+        for number, finite in enumerate(highest.isfinite().tolist()):
+            row = self.active[number]
+            if not finite:
+                chosen[number] = None
+            elif row.ticket.request.temperature > 0:
                 chosen[number] = _draw(self.logits[number].cpu(), row)
         return chosen
 
-    def _write(self, row: _Row, token: int, number: int) -> bool:
+    def _write(self, row: _Row, token: int | None, number: int) -> bool:
         """Append a token to a row's text; whether that was the last one."""
         request = row.ticket.request
+        if token is None:
+            row.ticket.put(overflow(request.prompt, self.model.name))
+            return True
         row.ticket.written += 1
         if token in self.model.ends:
             return self._finish(row, "stop")
@@ -232,11 +262,9 @@ class Engine:
             self.active.pop()
 
 
-def _alike(
-    joining: Sequence[tuple[Ticket, Encoded, OnePrompt]],
-) -> list[list[tuple[Ticket, Encoded, OnePrompt]]]:
+def _alike(joining: Sequence[Waiting]) -> list[list[Waiting]]:
     """Rows that may be read together: those of like length, so that little is padding."""
-    groups: dict[int, list[tuple[Ticket, Encoded, OnePrompt]]] = {}
+    groups: dict[int, list[Waiting]] = {}
     for one in joining:
         groups.setdefault(len(one[1]).bit_length(), []).append(one)
     return list(groups.values())
@@ -251,5 +279,6 @@ def _draw(logits: Tensor, row: _Row) -> int:
     if request.top_p < 1.0:
         warpers.append(TopPLogitsWarper(request.top_p))
     written = torch.tensor([row.stream.ids or [0]])
-    scores = warpers(written, logits[None])  # type: ignore[arg-type]
+    # In float64 and from the highest down, so that no temperature is too small.
+    scores = warpers(written, (logits.double() - logits.max())[None])  # type: ignore[arg-type]
     return int(torch.multinomial(scores.softmax(-1), 1, generator=row.draw))

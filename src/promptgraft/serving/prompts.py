@@ -1,7 +1,7 @@
 """The prompts in use: loaded when they are asked for, kept while there is room."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,29 +19,31 @@ Version = tuple[int, int]
 class Loaded:
     """A prompt ready for use.
 
+    name      its full name in the library
     value     as the library has it
     version   changes when its folder does
+    bytes     memory that its numbers take
     compiled  by the tokens that rows begin with, virtual ones among them: the keys and values the
               model made of them, [L, 2, T, H_kv, d_head]
     """
 
+    name: str
     value: Prompt
     version: Version
+    bytes: int
     compiled: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
-
-    @property
-    def bytes(self) -> int:
-        """Memory that its numbers take."""
-        tensors = [*self.value.tensors().values(), *self.compiled.values()]
-        return sum(t.numel() * t.element_size() for t in tensors)
 
 
 class Prompts:
-    """An LRU cache of a library's prompts for one model, bounded in bytes."""
+    """An LRU cache of a library's prompts for one model, bounded in bytes.
+
+    bytes  memory that all of them take
+    """
 
     def __init__(self, model: FrozenModel, library: Library, most_bytes: int = 2**30) -> None:
         self.model, self.library, self.most_bytes = model, library, most_bytes
         self.kept: OrderedDict[str, Loaded] = OrderedDict()
+        self.bytes = 0
 
     def get(self, name: str) -> Loaded:
         """The prompt as the library has it at this moment.
@@ -49,14 +51,16 @@ class Prompts:
         Raises PromptgraftError if there is none of this name or it is damaged, WrongModelError if
         it is another model's.
         """
+        name = self.library.resolve(name)
         version = _version(self.library.show(name).path)
         loaded = self.kept.get(name)
         if loaded is None or loaded.version != version:
             value = self.library.get(name).to(self.model.device)
             self.model.check(value)
-            loaded = self.kept[name] = Loaded(value, version)
+            self._let_go(name)
+            loaded = self.kept[name] = Loaded(name, value, version, 0)
+            self._grow(loaded, value.tensors().values())
         self.kept.move_to_end(name)
-        self._shrink()
         return loaded
 
     @torch.no_grad()
@@ -73,26 +77,32 @@ class Prompts:
         if head not in loaded.compiled:
             tokens = torch.tensor(head, device=self.model.device)
             loaded.compiled[head] = self.model.compile(tokens, loaded.value.vectors[None])[0]
-            self._shrink()
+            self._grow(loaded, [loaded.compiled[head]])
         tensors: Mapping[str, Tensor] = {"self": loaded.compiled[head]}
         rest = replace(
             row, tokens=row.tokens[row.head :], labels=row.labels[row.head :], head=0, virtual=0
         )
         return rest, tensors
 
-    @property
-    def bytes(self) -> int:
-        """Memory that all the prompts take."""
-        return sum(loaded.bytes for loaded in self.kept.values())
+    def _grow(self, loaded: Loaded, tensors: Iterable[Tensor]) -> None:
+        """Count what a prompt came to hold, and let go of those unused for longest.
 
-    def _shrink(self) -> None:
-        """Let go of those unused for longest; the newest stays, however large."""
-        total = self.bytes
-        while total > self.most_bytes and len(self.kept) > 1:
-            _, loaded = self.kept.popitem(last=False)
-            total -= loaded.bytes
+        The newest stays, however large.
+        """
+        added = sum(t.numel() * t.element_size() for t in tensors)
+        loaded.bytes += added
+        self.bytes += added
+        while self.bytes > self.most_bytes and len(self.kept) > 1:
+            self._let_go(next(name for name, one in self.kept.items() if one is not loaded))
+
+    def _let_go(self, name: str) -> None:
+        gone = self.kept.pop(name, None)
+        self.bytes -= gone.bytes if gone else 0
 
 
 def _version(folder: Path) -> Version:
-    found = (folder / "prompt.safetensors").stat()
+    try:
+        found = (folder / "prompt.safetensors").stat()
+    except FileNotFoundError:  # the library heals it, or says what is wrong with it
+        return 0, 0
     return found.st_mtime_ns, found.st_ino

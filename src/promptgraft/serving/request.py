@@ -3,13 +3,24 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from promptgraft.errors import PromptgraftError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Reason = Literal["stop", "length", "cancelled"]
+
+
+def _whole(text: str) -> str:
+    """Strings can hold halves of characters, JSON too ("\\ud800"); tokenizers take none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half a character (a lone surrogate) is no text") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
+Fields = Mapping[Text, Text | int | float | bool]
 
 
 class Request(BaseModel):
@@ -17,18 +28,18 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: str | Mapping[str, Any]
+    source: Text | Fields
     """A row of the prompt's template; a text is its field `source`."""
-    prompt: str | None = None
+    prompt: Text | None = None
     """A name in the library; None: the bare model."""
     max_new_tokens: int = Field(default=64, gt=0)
     temperature: float = Field(default=0.0, ge=0.0)
     """0: the likeliest token each time."""
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     top_k: int | None = Field(default=None, gt=0)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """The same seed draws the same text, whoever else is served meanwhile."""
-    stop: Sequence[str] = ()
+    stop: Sequence[Text] = ()
     """Texts that end it; they are not part of it."""
     logprobs: int | None = Field(default=None, ge=0, le=20)
     """So many of the likeliest tokens are told with every token."""
@@ -85,7 +96,3 @@ class Ticket:
     def text(self) -> str:
         """The whole text, when it is finished."""
         return "".join(piece.text for piece in self)
-
-
-class FullError(PromptgraftError):
-    """The queue is full; try again later."""

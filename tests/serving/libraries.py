@@ -1,0 +1,47 @@
+"""Libraries of prompts for a tiny model, of every kind and length."""
+
+import torch
+
+from promptgraft.library import Library
+from promptgraft.prompts import Prefix, PromptCard, SoftPrompt
+
+TEMPLATES = {
+    "causal": ["{prompt} {source}", "{source} {prompt} =>", "{prompt} it is {source}"],
+    "seq2seq": ["{prompt} {source}", "is {source} {prompt} ?", "{source} {decoder} {prompt} the"],
+    "masked": ["{prompt} {source} {mask} .", "{source} {prompt} is {mask}", "{mask} {prompt:1} "
+               "{source} {prompt}"],
+}  # fmt: skip
+
+
+def filled(model, folder):
+    """Six soft prompts of 1 to 6 virtual tokens, and three prefixes of 1 to 3, with label words."""
+    torch.manual_seed(0)
+    made = Library(folder)
+    family = model.family
+    words = {"verbalizer": {"0": "bad", "1": "good"}}
+    for number in range(6):
+        card = PromptCard(
+            kind="soft-prompt",
+            length=number + 1,
+            base=model.reference,
+            task=f"soft{number}",
+            template=TEMPLATES[family][number % 3],
+            **words,
+        )
+        vectors = 2 * torch.randn(number + 1, model.embedding_size)
+        made.add(SoftPrompt(vectors, card), f"soft{number}@tiny")
+    for number in range(3):
+        card = PromptCard(
+            kind="prefix",
+            length=number + 1,
+            base=model.reference,
+            task=f"prefix{number}",
+            template=TEMPLATES[family][0],
+            **words,
+        )
+        pairs = {
+            site: 2 * torch.randn(layers, 2, number + 1, heads, size)
+            for site, (layers, heads, size) in model.geometry.sites.items()
+        }
+        made.add(Prefix(pairs, card), f"prefix{number}@tiny")
+    return made

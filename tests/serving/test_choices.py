@@ -1,0 +1,106 @@
+"""One of given words: any mix of prompts, rows that are wrong, and a queue that is never stuck."""
+
+import threading
+
+import pytest
+import torch
+
+from conftest import tiny
+from promptgraft.errors import PromptgraftError
+from promptgraft.prompts import Prefix
+from promptgraft.serving import FailedError, FullError
+from promptgraft.serving.choices import Chooser
+from promptgraft.serving.prompts import Prompts
+from serving.libraries import filled
+
+EXACT = {"rtol": 0, "atol": 1e-5}
+TEXTS = ["the film is great", "a dull story", "good fun", "is it far too long ?"]
+
+
+def chooser(kind, folder, **settings):
+    model = tiny(kind)
+    return Chooser(model, Prompts(model, filled(model, folder)), **settings)
+
+
+@pytest.mark.parametrize("kind", ["bert", "t5", "gpt2"])
+def test_any_mix_of_kinds_in_one_pass_is_one_by_one(tmp_path, kind):
+    """Rows of nine prompts, soft ones and prefixes, answered by whoever works first."""
+    serving = chooser(kind, tmp_path)
+    library, model = serving.prompts.library, serving.model
+    names = [entry.name for entry in library.list()]
+    asked = [(name, TEXTS[n % 4]) for n, name in enumerate([*names, *names])]
+    passes = []
+    scores = model.choice_scores
+    model.choice_scores = lambda *arguments: passes.append(len(arguments[0])) or scores(*arguments)
+    found = {}
+
+    def ask(name, text):
+        (found[name, text],) = serving.answer([text], name)
+
+    threads = [threading.Thread(target=ask, args=one) for one in asked]
+    with serving.lock:  # all of them are waiting before the first is answered
+        for number, thread in enumerate(threads):
+            thread.start()
+            while len(serving.lock._waiting) <= number:
+                pass
+    for thread in threads:
+        thread.join()
+    del model.choice_scores
+    assert max(passes) > 4
+    for name, text in asked:
+        alone = model.choice_scores([text], ["bad", "good"], library.get(name))[0].softmax(0)
+        own = found[name, text].chances
+        torch.testing.assert_close(torch.tensor([own["bad"], own["good"]]), alone, **EXACT)
+
+
+def test_all_rows_of_a_request_or_none(tmp_path):
+    serving = chooser("bert", tmp_path, waiting=3)
+    with pytest.raises(FullError, match="0 rows are waiting"):
+        serving.answer(TEXTS, "soft0@tiny")
+    assert len(serving.answer(TEXTS[:3], "soft0@tiny")) == 3
+
+
+def test_what_is_wrong_with_one_row_is_told_to_it_alone(tmp_path):
+    serving = chooser("bert", tmp_path)
+    bad = serving._queue([{"text": "x"}], "soft0@tiny", ("bad", "good"))
+    (good,) = serving.answer(["good fun"], "soft0@tiny", ["bad", "good"])
+    (again,) = serving.answer(["good fun"], "soft0@tiny", ["bad", "good"])
+    assert good == again
+    with pytest.raises(PromptgraftError, match="source"):
+        bad[0].answer.result(0)
+
+
+def test_a_prompt_that_overflows(tmp_path):
+    serving = chooser("bert", tmp_path)
+    prompt = serving.prompts.library.get("prefix1@tiny")
+    huge = Prefix({"self": torch.full_like(prompt.sites["self"], 3e38)}, prompt.card)
+    serving.prompts.library.add(huge, "huge@tiny")
+    with pytest.raises(PromptgraftError, match="infinite or NaN"):
+        serving.answer(["good"], "huge@tiny")
+
+
+def test_an_error_nobody_expected_is_no_ones_text(tmp_path, caplog):
+    serving = chooser("bert", tmp_path)
+
+    def fail(*_):
+        raise RuntimeError(TEXTS[0])
+
+    serving.model.choice_scores = fail
+    with pytest.raises(FailedError):
+        serving.answer([TEXTS[0]], "soft0@tiny")
+    del serving.model.choice_scores
+    assert TEXTS[0] not in caplog.text
+    assert serving.answer([TEXTS[0]], "soft0@tiny")
+
+
+def test_a_deadline(tmp_path):
+    serving = chooser("bert", tmp_path)
+    with pytest.raises(TimeoutError):
+        serving.answer([TEXTS[0]], "soft0@tiny", seconds=0.0)
+    assert serving.answer([TEXTS[0]], "soft0@tiny", seconds=60.0)  # nothing is stuck behind it
+    assert not serving.queue
+
+
+def test_no_choices(tmp_path):
+    with pytest.raises(PromptgraftError, match="no choices"):
+        chooser("bert", tmp_path).answer(["good"], None)
