@@ -1,7 +1,6 @@
 """The server through HTTP: OpenAI's own client, keys, limits, and what is refused."""
 
 import json
-import socket
 import threading
 import time
 
@@ -9,7 +8,6 @@ import httpx
 import openai
 import pytest
 import torch
-import uvicorn
 import yaml
 
 from conftest import tiny
@@ -17,38 +15,9 @@ from promptgraft.library import Library
 from promptgraft.prompts import PromptCard, SoftPrompt
 from promptgraft.serving.http import Limits, Server
 from promptgraft.serving.keys import Keys, new_key
+from serving.running import Running
 
 LIMITS = Limits(body_bytes=2000, body_seconds=1.5, text=300, new_tokens=20, rows=5, seconds=10.0)
-
-
-class Running:
-    """A server on a free port of this machine, in a thread."""
-
-    def __init__(self, server):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self.server = server
-        self.uvicorn = uvicorn.Server(
-            uvicorn.Config(server.app, host="127.0.0.1", port=port, log_level="error")
-        )
-        self.thread = threading.Thread(target=self.uvicorn.run, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        for _ in range(200):
-            if self.uvicorn.started:
-                return self
-            time.sleep(0.05)
-        raise TimeoutError
-
-    def __exit__(self, *_):
-        self.uvicorn.should_exit = True
-        self.thread.join(20)
-
-    def post(self, path, **body):
-        return httpx.post(f"{self.url}{path}", json=body, timeout=30)
 
 
 @pytest.fixture

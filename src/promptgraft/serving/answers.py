@@ -44,6 +44,10 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     "5XX": {"model": Problem, "description": "Shutting down, or it took too long"},
 }
 
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "The text, whole or in pieces"}
+}
+
 
 def choice(pieces: Sequence[Piece]) -> dict[str, Any]:
     """OpenAI's form of a text, or of a piece of it."""

@@ -21,6 +21,7 @@ from promptgraft.serving import request as engine_request
 from promptgraft.serving.answers import (
     PROBLEMS,
     RETRY_SECONDS,
+    STREAM,
     Refused,
     choice,
     error,
@@ -80,7 +81,7 @@ class Server:
         app.get("/readyz", response_class=PlainTextResponse, responses=PROBLEMS)(self._ready)
         app.get("/metrics", response_class=PlainTextResponse)(self._metrics)
         app.get("/v1/models", responses=PROBLEMS)(self._models)
-        app.post("/v1/completions", responses=PROBLEMS)(self._complete)
+        app.post("/v1/completions", responses=PROBLEMS | STREAM)(self._complete)
         app.post("/v1/classify", responses=PROBLEMS)(self._classify)
         app.post("/v1/fill", responses=PROBLEMS)(self._fill)
         return app

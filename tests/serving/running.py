@@ -1,0 +1,38 @@
+"""A server that runs for the length of a test."""
+
+import socket
+import threading
+import time
+
+import httpx
+import uvicorn
+
+
+class Running:
+    """A server on a free port of this machine, in a thread."""
+
+    def __init__(self, server):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.server = server
+        self.uvicorn = uvicorn.Server(
+            uvicorn.Config(server.app, host="127.0.0.1", port=port, log_level="error")
+        )
+        self.thread = threading.Thread(target=self.uvicorn.run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        for _ in range(200):
+            if self.uvicorn.started:
+                return self
+            time.sleep(0.05)
+        raise TimeoutError
+
+    def __exit__(self, *_):
+        self.uvicorn.should_exit = True
+        self.thread.join(20)
+
+    def post(self, path, **body):
+        return httpx.post(f"{self.url}{path}", json=body, timeout=30)
