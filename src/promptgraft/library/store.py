@@ -178,16 +178,20 @@ class Library:
     def tag(self, name: str, tag: str, replace: bool = False) -> str:
         """Keep a copy of a prompt as task@model:tag, safe from later runs; returns its name."""
         full = self.resolve(name)
-        new = names.check(f"{full.partition(':')[0]}:{tag}")
-        if new in self and not replace:
-            raise self._taken(new)
-        source, target = self._folder(full), self._folder(new)
-        files.heal(source)
+        return self.copy_in(self._folder(full), f"{full.partition(':')[0]}:{tag}", replace)
+
+    def copy_in(self, folder: Path, name: str, replace: bool = False) -> str:
+        """Keep a copy of a prompt's folder, with all that is in it, under this name; returns it."""
+        name = names.check(name)
+        if name in self and not replace:
+            raise self._taken(name)
+        target = self._folder(name)
+        files.heal(folder)
         with files.whole_folder(target, replace) as temporary:
-            shutil.copytree(source, temporary, dirs_exist_ok=True)
+            shutil.copytree(folder, temporary, dirs_exist_ok=True)
             prompts.load(temporary)  # it may have been replaced meanwhile
         self.index.take_in([target])
-        return new
+        return name
 
     def duplicates(self) -> Sequence[Names]:
         """Groups of names that stand for the same numbers."""

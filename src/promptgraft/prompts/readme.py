@@ -31,25 +31,26 @@ def readme(card: PromptCard) -> str:
     parts = [
         f"# {card.title}",
         f"A continuous prompt ({card.kind}) for the frozen model {base.name}.",
-        _table(("", ""), [(k, v) for k, v in facts.items() if v not in (None, "")]),
+        table(("", ""), [(k, v) for k, v in facts.items() if v not in (None, "")]),
         "## Use it\n\nIn this folder:\n\n" + "\n".join(["```", *commands, "```"]) + "\n\n"
         'Or in Python: `promptgraft.prompts.load(".")`.',
     ]
     if card.metrics:
         metrics = [(name, f"{value:.6g}") for name, value in sorted(card.metrics.items())]
-        parts.append("## Metrics\n\n" + _table(("Metric", "Value"), metrics))
+        parts.append("## Metrics\n\n" + table(("Metric", "Value"), metrics))
     if card.parents:
         parents = [(p.relation, p.name, p.content_hash[:12]) for p in card.parents]
-        parts.append("## Lineage\n\n" + _table(("Relation", "Prompt", "Content"), parents))
+        parts.append("## Lineage\n\n" + table(("Relation", "Prompt", "Content"), parents))
     if card.hyperparameters:
         settings = sorted((name, str(value)) for name, value in card.hyperparameters.items())
-        parts.append("## Hyperparameters\n\n" + _table(("Name", "Value"), settings))
+        parts.append("## Hyperparameters\n\n" + table(("Name", "Value"), settings))
     if card.notes:
         parts.append(f"## Notes\n\n{card.notes}")
     return "\n\n".join(parts) + "\n"
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
+    """A table in Markdown."""
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 

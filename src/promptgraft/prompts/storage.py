@@ -82,6 +82,11 @@ def load_card(folder: Path | str) -> PromptCard:
     return _read_steadily(Path(folder), _load_card)
 
 
+def load_lone_card(folder: Path | str) -> PromptCard:
+    """Read a card where only the card is, such as one fetched from the hub to be listed."""
+    return _read_steadily(Path(folder), lambda found: _load_record(found)[0])
+
+
 def load_module_state(folder: Path | str) -> ModuleState | None:
     """Read the module that was saved with a prompt; None if there is none."""
     return _read_steadily(Path(folder), _load_module_state)
