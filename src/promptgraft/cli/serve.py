@@ -46,6 +46,7 @@ def command(
     """Serve a model with all prompts of a library.
 
     OpenAI's /v1/completions (`model` is the prompt's name), /v1/classify, /v1/fill, /v1/models.
+    SIGTERM: it takes no more requests, answers those that are there, and ends.
     """
     from promptgraft.errors import ConfigError
 
@@ -78,4 +79,6 @@ def command(
         frozen = FrozenModel.load(model)
     server = Server(frozen, Library(library), known, rows=rows, waiting=waiting,
                     prompt_bytes=prompt_mb * 2**20)  # fmt: skip
-    uvicorn.run(server.app, host=host, port=port, log_level="warning", timeout_keep_alive=30)
+    patience = round(server.limits.seconds + server.limits.body_seconds)
+    uvicorn.run(server.app, host=host, port=port, log_level="warning", timeout_keep_alive=30,
+                timeout_graceful_shutdown=patience)  # fmt: skip
