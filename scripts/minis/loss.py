@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-ROWS_AT_ONCE = 256
+ROWS_AT_ONCE = 1024
 
 
 class _TableCrossEntropy(torch.autograd.Function):
@@ -16,7 +16,7 @@ class _TableCrossEntropy(torch.autograd.Function):
         """states [N, D], table [V, D], bias [V], targets [N], weights [N] -> scalar."""
         table16, states16, bias16 = table.bfloat16(), states.bfloat16(), bias.bfloat16()
         to_states = torch.empty_like(states16)
-        to_table, to_bias = torch.zeros_like(table), torch.zeros_like(bias)
+        to_table, to_bias = torch.zeros_like(table), torch.zeros(len(bias))
         total = torch.zeros((), dtype=torch.float32)
         for start in range(0, len(states), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
@@ -37,7 +37,8 @@ class _TableCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, outer):  # type: ignore[no-untyped-def]
         to_states, to_table, to_bias = ctx.saved_tensors
-        return to_states * outer, to_table * outer, to_bias * outer, None, None
+        bias = (to_bias * outer).to(to_table.dtype)
+        return to_states * outer, to_table * outer, bias, None, None
 
 
 def table_cross_entropy(
@@ -48,7 +49,7 @@ def table_cross_entropy(
     states [B, K, D], table [V, D], bias [V] or None, targets and weights [B, K]
     """
     if bias is None:
-        bias = torch.zeros(len(table))
+        bias = table.new_zeros(len(table))
     return _TableCrossEntropy.apply(
         states.flatten(0, 1), table, bias, targets.flatten(), weights.flatten()
     )

@@ -35,9 +35,14 @@ CLIP = 1.0
 
 @dataclass
 class State:
-    """What training has come to; everything that a checkpoint holds."""
+    """What training has come to; everything that a checkpoint holds.
+
+    weights  by name, in float32: what the optimisers change, and `model` computes with a bfloat16
+             copy of
+    """
 
     model: PreTrainedModel
+    weights: dict[str, nn.Parameter]
     optimizers: list[torch.optim.Optimizer]
     step: int = 0
     seconds: float = 0.0
@@ -48,18 +53,35 @@ def rate(step: int, steps: int, warm_up: int) -> float:
     return min(1.0, (step + 1) / warm_up, max(0.0, (steps - step) / (DECAY * steps)))
 
 
-def make_optimizers(model: PreTrainedModel, matrix_rate: float) -> list[torch.optim.Optimizer]:
+def start(model: PreTrainedModel, matrix_rate: float) -> State:
     """Muon for the matrices inside the layers, AdamW for embeddings, norms and biases."""
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    matrices, others = [], []
-    for parameter in model.parameters():
+    weights, matrices, others = {}, [], []
+    for name, parameter in model.named_parameters():
+        weights[name] = nn.Parameter(parameter.detach().clone())
         inside = parameter.ndim == 2 and id(parameter) not in tables
-        (matrices if inside else others).append(parameter)
-    return [
+        (matrices if inside else others).append(weights[name])
+    optimizers = [
         torch.optim.Muon(matrices, lr=matrix_rate, weight_decay=0.05,
                          adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.01),
     ]  # fmt: skip
+    return State(model.bfloat16(), weights, optimizers)
+
+
+def take_step(state: State) -> None:
+    """Clip the gradients, change the weights, and copy them to the model."""
+    parameters = dict(state.model.named_parameters())
+    for name, weight in state.weights.items():
+        gradient = parameters[name].grad
+        weight.grad = None if gradient is None else gradient.float()
+        parameters[name].grad = None
+    nn.utils.clip_grad_norm_(state.optimizers[1].param_groups[0]["params"], CLIP)
+    for optimizer in state.optimizers:
+        optimizer.step()
+    with torch.no_grad():
+        for name, weight in state.weights.items():
+            parameters[name].copy_(weight)
 
 
 def make_sampler(mini: Mini, folder: Path) -> Sampler:
@@ -99,8 +121,7 @@ def losses_of(model: PreTrainedModel, parts: list[Batch], step: int, seed: int) 
     """Add the gradients of every part; returns the parts' losses (nats a label)."""
     losses = []
     for number, batch in enumerate(parts):
-        with torch.autocast("cpu", torch.bfloat16):
-            states = networks.hidden_states(model, batch, shift_of(batch, step, number, seed))
+        states = networks.hidden_states(model, batch, shift_of(batch, step, number, seed))
         table, bias = networks.output_table(model)
         loss = table_cross_entropy(states, table, bias, batch.targets, batch.weights)
         loss.backward()
@@ -121,7 +142,7 @@ def planned(step: int, steps: int, most: int, possible: float) -> int:
 
 def save_checkpoint(state: State, path: Path, steps: int) -> None:
     """Model and optimisers in one file, atomically."""
-    tensors = {f"model.{n}": p.detach() for n, p in state.model.named_parameters()}
+    tensors = {f"model.{name}": weight.detach() for name, weight in state.weights.items()}
     for number, optimizer in enumerate(state.optimizers):
         for index, entries in optimizer.state_dict()["state"].items():
             for key, value in entries.items():
@@ -139,7 +160,8 @@ def load_checkpoint(state: State, path: Path) -> int | None:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     with torch.no_grad():
         for name, parameter in state.model.named_parameters():
-            parameter.copy_(tensors[f"model.{name}"])
+            state.weights[name].copy_(tensors[f"model.{name}"])
+            parameter.copy_(state.weights[name])
     for number, optimizer in enumerate(state.optimizers):
         entries: dict[int, dict] = {}
         for key, value in tensors.items():
@@ -164,11 +186,10 @@ def held_out(model: PreTrainedModel, sampler: Sampler, arrays: Path) -> dict[str
     rounds = 8 if sampler.family == "masked" else 2  # the others have a label at every place
     for _ in range(rounds):
         batch = sampler.plain_batch(stream, 3000, rng)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            states = networks.hidden_states(model, batch, 0)
         table, bias = networks.output_table(model)
         with torch.no_grad():
-            logits = states.float() @ table.t() + (0.0 if bias is None else bias)
+            states = networks.hidden_states(model, batch, 0)
+            logits = (states @ table.t()).float() + (0.0 if bias is None else bias)
             chance = logits.log_softmax(-1).gather(-1, batch.targets[..., None])[..., 0]
             total -= float((chance * batch.weights).sum()) / rounds
             right += float(((logits.argmax(-1) == batch.targets) * batch.weights).sum()) / rounds
@@ -204,7 +225,7 @@ def train(
     torch.utils.deterministic.fill_uninitialized_memory = False  # only costs time here
     sampler, matrix_rate = make_sampler(mini, data), MATRIX_RATES[mini.architecture]
     model = networks.build(mini, AutoTokenizer.from_pretrained(data / mini.vocabulary))
-    state = State(model, make_optimizers(model, matrix_rate))
+    state = start(model, matrix_rate)
     path, log = folder / "checkpoint.safetensors", folder / "metrics.jsonl"
     most = steps or mini.steps
     if path.exists():
@@ -223,7 +244,6 @@ def train(
         spans = mini.architecture != "t5" or state.step < (1 - PREFIX_LM) * steps
         for optimizer, full in zip(state.optimizers, (matrix_rate, OTHER_RATE), strict=True):
             optimizer.param_groups[0]["lr"] = full * rate(state.step, steps, mini.warm_up)
-            optimizer.zero_grad()
         running.append(
             losses_of(
                 model,
@@ -232,9 +252,7 @@ def train(
                 mini.seed,
             )
         )
-        nn.utils.clip_grad_norm_(state.optimizers[1].param_groups[0]["params"], CLIP)
-        for optimizer in state.optimizers:
-            optimizer.step()
+        take_step(state)
         state.step += 1
         now = time.time()
         state.seconds, clock = state.seconds + now - clock, now
