@@ -21,6 +21,7 @@ class Running:
             uvicorn.Config(server.app, host="127.0.0.1", port=port, log_level="error")
         )
         self.thread = threading.Thread(target=self.uvicorn.run, daemon=True)
+        self.client = httpx.Client(base_url=self.url, timeout=30, verify=False)
 
     def __enter__(self):
         self.thread.start()
@@ -31,8 +32,9 @@ class Running:
         raise TimeoutError
 
     def __exit__(self, *_):
+        self.client.close()
         self.uvicorn.should_exit = True
         self.thread.join(20)
 
     def post(self, path, **body):
-        return httpx.post(f"{self.url}{path}", json=body, timeout=30)
+        return self.client.post(path, json=body)

@@ -129,26 +129,26 @@ def test_names_that_are_paths(servers, path):
             "/v1/fill": {"input": "x", "words": ["is"]}}[path]  # fmt: skip
     for name in NAMES:
         content = json.dumps({"model": name, **more})
-        answer = httpx.post(f"{running.url}{path}", content=content)
+        answer = running.client.post(f"{path}", content=content)
         assert "root:" not in refused(answer)
 
 
 def test_bodies_that_are_too_much(servers):
-    url = servers["gpt2"].url
+    client = servers["gpt2"].client
     deep = "[" * 9_000 + "]" * 9_000
     numbers = '{"model": "soft1@tiny", "prompt": "x", "max_tokens": ' + "9" * 9_000 + "}"
     named = json.dumps({**ORDINARY, "x" * 9_000: 1})
     for content in (deep, numbers, named, json.dumps({**ORDINARY, "\ud800": 1})):
-        refused(httpx.post(f"{url}/v1/completions", content=content))
+        refused(client.post("/v1/completions", content=content))
     big = {**ORDINARY, "prompt": "x" * 30_000}
-    assert httpx.post(f"{url}/v1/completions", json=big).status_code == 413
+    assert client.post("/v1/completions", json=big).status_code == 413
     stops = {**ORDINARY, "stop": ["a" * 101]}
-    assert "stop" in refused(httpx.post(f"{url}/v1/completions", json=stops))
+    assert "stop" in refused(client.post("/v1/completions", json=stops))
     many = {"model": "soft1@tiny", "input": ["x"] * 5, "choices": ["good", "bad"]}
-    refused(httpx.post(f"{url}/v1/classify", json=many))
+    refused(client.post("/v1/classify", json=many))
     for words in ([""], ["good", "\ud800"], []):
         content = json.dumps({**many, "input": "x", "choices": words})
-        refused(httpx.post(f"{url}/v1/classify", content=content))
+        refused(client.post("/v1/classify", content=content))
 
 
 def send(url, *parts):
@@ -189,7 +189,7 @@ def test_many_who_hang_up_leave_nothing_behind(servers):
     for number in range(30):
         body = {**ORDINARY, "max_tokens": 8, "stream": bool(number % 2)}
         with contextlib.suppress(httpx.HTTPError):
-            httpx.post(f"{running.url}/v1/completions", json=body, timeout=picks.random() / 20)
+            running.client.post("/v1/completions", json=body, timeout=picks.random() / 20)
     engine = running.server.engine
     for _ in range(100):
         if not engine.active and not engine.queue:
@@ -222,7 +222,7 @@ def test_a_key_hears_nothing_of_others_prompts(model, library, tmp_path):
 
         def ask(name):
             body = {**ORDINARY, "model": name}
-            return httpx.post(f"{running.url}/v1/completions", json=body, headers=head)
+            return running.client.post("/v1/completions", json=body, headers=head)
 
         assert ask("soft1").status_code == 200
         for name in ("soft2@tiny", "soft9@tiny", "soft", "prefix", "soft11@tiny", "soft1@tinny"):

@@ -114,12 +114,12 @@ def test_refused_in_one_line(running, body, status, message):
 
 def test_bodies_that_are_no_json(running):
     for content in (b"", b"{", b"[1, 2", b"\xff\xfe", b"null", b"[]"):
-        answer = httpx.post(f"{running.url}/v1/completions", content=content)
+        answer = running.client.post("/v1/completions", content=content)
         assert answer.status_code == 400, content
         assert "\n" not in answer.json()["error"]["message"]
-    chunked = httpx.post(f"{running.url}/v1/completions", content=iter([b"x" * 10]))
+    chunked = running.client.post("/v1/completions", content=iter([b"x" * 10]))
     assert chunked.status_code == 411
-    assert httpx.get(f"{running.url}/v1/nothing").status_code == 404
+    assert running.client.get("/v1/nothing").status_code == 404
 
 
 def test_a_client_that_hangs_up_frees_its_row(running):
@@ -161,24 +161,24 @@ def test_keys(model, library, tmp_path):
         def ask(name, key=secret):
             headers = {"authorization": f"Bearer {key}"} if key else {}
             body = {"model": name, "prompt": "x", "max_tokens": 2}
-            return httpx.post(f"{running.url}/v1/completions", json=body, headers=headers)
+            return running.client.post("/v1/completions", json=body, headers=headers)
 
         assert ask("soft0@tiny", None).status_code == ask("soft0@tiny", "pg-x").status_code == 401
         assert ask("prefix0@tiny").status_code == 403
         assert [ask("soft0@tiny").status_code for _ in range(3)] == [200, 200, 429]
         assert int(ask("soft0@tiny").headers["retry-after"]) >= 1
-        listed = httpx.get(
-            f"{running.url}/v1/models", headers={"authorization": f"Bearer {secret}"}
+        listed = running.client.get(
+            "/v1/models", headers={"authorization": f"Bearer {secret}"}
         ).json()
         assert {one["id"][:4] for one in listed["data"]} == {"soft"}
 
 
 def test_health_and_measures(running):
     running.post("/v1/completions", model="soft0@tiny", prompt="x", max_tokens=3)
-    assert httpx.get(f"{running.url}/healthz").text == "ok"
-    assert httpx.get(f"{running.url}/readyz").text == "ok"
-    text = httpx.get(f"{running.url}/metrics").text
+    assert running.client.get("/healthz").text == "ok"
+    assert running.client.get("/readyz").text == "ok"
+    text = running.client.get("/metrics").text
     assert 'promptgraft_requests_total{endpoint="/v1/completions",status="200"} 1.0' in text
     assert "promptgraft_prompts 1.0" in text
-    paths = json.loads(httpx.get(f"{running.url}/openapi.json").text)["paths"]
+    paths = json.loads(running.client.get("/openapi.json").text)["paths"]
     assert "/v1/completions" in paths
