@@ -92,3 +92,20 @@ def test_serving_is_measured_beside_peft(
     printed = capsys.readouterr().out
     assert "| one prompt |" in printed
     assert "First token" in printed
+
+
+def test_many_tunings_come_to_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    pytest.importorskip("peft")  # its version is on record
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import bench_many
+
+    monkeypatch.setattr(bench_many.common, "RESULTS", tmp_path / "RESULTS.md")
+    few = ["--tunings", "2", "--steps", "2", "--batch-sizes", "2", "--rounds", "1"]
+    bench_many.main([*few, "--device", "cpu", "--record"])
+    assert "| 2       | 2     | float32 " in capsys.readouterr().out
+    assert "many tunings together, cpu" in (tmp_path / "RESULTS.md").read_text()
+    monkeypatch.setattr(bench_many, "SAME", -1.0)
+    with pytest.raises(SystemExit, match="Not the same tunings"):
+        bench_many.main([*few, "--device", "cpu"])
