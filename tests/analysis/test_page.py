@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 import torch
 
-from promptgraft.analysis import page
+from promptgraft.analysis import html, page
 from promptgraft.prompts import ModelReference, Parent, PromptCard, SoftPrompt
 
 EVIL = "<script>alert('x')</script> & \"more\""
@@ -94,7 +94,7 @@ def test_nothing_comes_from_elsewhere(read):
 
 def test_pictures_take_the_colours_of_the_page(read):
     assert read.tags.count("svg") == 2 + 2  # curves, and a scale for each score
-    assert page.TEXT_COLOUR not in read.html
+    assert html.TEXT_COLOUR not in read.html
     assert "prefers-color-scheme: dark" in read.html
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
-from promptgraft import files
-from promptgraft.analysis import curves
+from promptgraft.analysis import curves, html
 from promptgraft.prompts import Prompt
-
-TEXT_COLOUR = "#010203"  # stands for the page's own, light or dark
 
 
 @dataclass(frozen=True)
@@ -26,15 +21,21 @@ class Headline:
 
 @dataclass(frozen=True)
 class Score:
-    """A row of a comparison: `value` in per cent with its interval."""
+    """A row of a comparison: `value` in per cent with its interval, if there is one."""
 
     name: str
     how: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     ours: bool = False
     """Whether a tuned or moved prompt is behind it."""
+    decimals: int = 1
+
+    def fits(self, top: float) -> bool:
+        """Whether it has a place on a scale from 0 to `top`."""
+        ends = [end for end in (self.value, self.low, self.high) if end is not None]
+        return all(0 <= end <= top for end in ends) and self.decimals == 1
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,13 @@ class Comparison:
     """Scores on the same test rows."""
 
     metric: str
-    rows: int
+    rows: int | None
+    """None: not known."""
     scores: Sequence[Score]
     top: float = 100.0
     """The right end of the scale."""
+    what: str = "Model and prompt"
+    """What is compared."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ class TunedRun:
 
     @property
     def svg(self) -> str:
-        return inline_svg(self.lines, self.score)
+        with html.colours_of_the_page():
+            return html.inline(curves.draw(self.lines, self.score, html.TEXT_COLOUR))
 
 
 @dataclass(frozen=True)
@@ -110,35 +115,9 @@ class Page:
 
 def save(page: Page, file: Path) -> None:
     """Write the page; the file needs nothing but a browser."""
-    text = render(page)
-    with files.whole_file(file) as temporary:
-        temporary.write_text(text, "utf-8")
+    html.save(render(page), file)
 
 
 def render(page: Page) -> str:
     """The page as HTML; every text in it is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("promptgraft.analysis", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(page=page)
-
-
-def inline_svg(lines: Sequence[curves.Line], score: str) -> str:
-    """The curves as SVG that takes text colour and font from the page around it."""
-    import matplotlib
-
-    figure = curves.draw(lines, score, TEXT_COLOUR)
-    stream = StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "promptgraft"}):
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    text = stream.getvalue()
-    text = text[text.index("<svg") :].replace(TEXT_COLOUR, "currentColor")
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
-    return re.sub(r'<svg ([^>]*?)width="[^"]*pt"', r"<svg \1", text).replace(' height="216pt"', "")
+    return html.render("page.html.j2", page=page)

@@ -1,6 +1,7 @@
 """The folder of a run: its settings, results and curves."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from promptgraft.api.job import Job, validated_by
 from promptgraft.tasks import Row, Task
 from promptgraft.training import Evaluation, Outcome
 
+SAMPLES = 20  # answers that results.json keeps
+
 
 def write_results(folder: Path, summary: dict[str, Any]) -> None:
     """results.json and curves.png; the run is over, so its checkpoint goes."""
@@ -24,8 +27,10 @@ def write_results(folder: Path, summary: dict[str, Any]) -> None:
     drop_checkpoint(folder)
 
 
-def summary_of(job: Job[Any], outcome: Outcome, evaluation: Evaluation | None) -> dict[str, Any]:
-    """What results.json holds."""
+def summary_of(
+    job: Job[Any], outcome: Outcome, evaluation: Evaluation | None, rows: Sequence[Row]
+) -> dict[str, Any]:
+    """What results.json holds; `rows` are those that were evaluated."""
     cut = [row.cut for row in job.encoded if row.cut]
     summary: dict[str, Any] = {
         "trainable_parameters": job.module.trainable(),
@@ -41,10 +46,14 @@ def summary_of(job: Job[Any], outcome: Outcome, evaluation: Evaluation | None) -
             "intervals": evaluation.intervals,
             "groups": evaluation.groups,
             "samples": [
-                {"prediction": prediction, "references": references}
-                for prediction, references in zip(
-                    evaluation.predictions[:20], evaluation.references[:20], strict=True
-                )
+                {
+                    "inputs": {name: row[name] for name in job.task.inputs},
+                    "prediction": prediction,
+                    "references": references,
+                }
+                for row, prediction, references in list(
+                    zip(rows, evaluation.predictions, evaluation.references, strict=True)
+                )[:SAMPLES]
             ],
         }
     return summary

@@ -125,7 +125,7 @@ def tune_jointly(
         plain, state = stored(value)
         prompts.save(plain, folder / Path(task).stem, state)
         names[task] = store.add(plain, library_name(card, config.tag), state, replace=True)
-        summaries[task] = summary_of(job, outcome, evaluation)
+        summaries[task] = summary_of(job, outcome, evaluation, test)
     summary = {
         "validation": "mean over the tasks",
         "outcome": asdict(outcome),

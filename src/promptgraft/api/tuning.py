@@ -124,7 +124,7 @@ def tune(
     prompts.save(prompt, folder, state)
     store = library or Library()
     name = store.add(prompt, library_name(card, config.tag), state, replace=True)
-    summary = summary_of(job, outcome, evaluation) | {"borrowed": shares}
+    summary = summary_of(job, outcome, evaluation, test) | {"borrowed": shares}
     write_results(folder, summary)
     adaptive = tuned if isinstance(tuned, AdaptivePrompt) else None
     return Run(prompt, name, outcome, evaluation, folder, summary, adaptive)

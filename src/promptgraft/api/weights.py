@@ -60,6 +60,6 @@ def tune_weights(
     with files.whole_file(folder / "weights.safetensors") as temporary:
         save_file({n: t.contiguous() for n, t in job.module.tensors().items()}, temporary)
     share = job.module.share()
-    summary = summary_of(job, outcome, evaluation) | {"share": share}
+    summary = summary_of(job, outcome, evaluation, test) | {"share": share}
     write_results(folder, summary)
     return Weights(outcome, evaluation, share, folder, summary)

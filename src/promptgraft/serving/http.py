@@ -6,7 +6,7 @@ A model's name in a request is the name of a prompt: "sst2@mini/gpt2-s".
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
@@ -24,13 +24,13 @@ from promptgraft.serving.answers import (
     STREAM,
     Refused,
     choice,
-    error,
     events,
     say_errors,
 )
 from promptgraft.serving.bodies import Classify, Completion, Fill, Limits, Row
 from promptgraft.serving.choices import Chooser
 from promptgraft.serving.engine import Engine
+from promptgraft.serving.guard import Guard
 from promptgraft.serving.keys import Key, Keys
 from promptgraft.serving.measures import Measures
 from promptgraft.serving.prompts import Prompts
@@ -75,7 +75,7 @@ class Server:
                 await asyncio.to_thread(self.engine.close)
 
         app = FastAPI(title="promptgraft", lifespan=life)
-        app.middleware("http")(self._guard)
+        app.add_middleware(Guard, limits=self.limits, measures=self.measures)
         say_errors(app)
         app.get("/healthz", response_class=PlainTextResponse)(lambda: "ok")
         app.get("/readyz", response_class=PlainTextResponse, responses=PROBLEMS)(self._ready)
@@ -85,34 +85,6 @@ class Server:
         app.post("/v1/classify", responses=PROBLEMS)(self._classify)
         app.post("/v1/fill", responses=PROBLEMS)(self._fill)
         return app
-
-    async def _guard(
-        self, request: Request, go_on: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        """Limit the body before anything reads it; count what was answered."""
-        started = time.monotonic()
-        endpoint = request.url.path if request.url.path in _PATHS else "other"
-        response = await self._too_much(request) or await go_on(request)
-        self.measures.requests.labels(endpoint, response.status_code).inc()
-        self.measures.seconds.labels(endpoint).observe(time.monotonic() - started)
-        return response
-
-    async def _too_much(self, request: Request) -> Response | None:
-        """What is wrong with a body's length, or with the time it takes to come in."""
-        if request.method != "POST":
-            return None
-        announced, most = request.headers.get("content-length"), self.limits.body_bytes
-        fits = announced is not None and announced.isdecimal() and len(announced) < 16
-        if announced is None or not fits or int(announced) > most:
-            message = f"The body must have a content-length of at most {most}."
-            return error(413 if announced else 411, message)
-        try:
-            await asyncio.wait_for(request.body(), self.limits.body_seconds)
-        except TimeoutError:
-            late = error(408, f"The body took longer than {self.limits.body_seconds:g} seconds.")
-            late.headers["connection"] = "close"
-            return late
-        return None
 
     def _ready(self) -> str:
         if self.draining:
@@ -291,7 +263,3 @@ class Server:
         length = sum(map(len, texts))
         if length > self.limits.text:
             raise Refused(400, f"The text has {length} characters; at most {self.limits.text}.")
-
-
-_PATHS = {"/healthz", "/readyz", "/metrics", "/v1/models", "/v1/completions", "/v1/classify",
-          "/v1/fill"}  # fmt: skip

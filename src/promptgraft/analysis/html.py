@@ -1,0 +1,73 @@
+"""HTML from the templates: every text escaped, pictures inline, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from promptgraft import files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEXT_COLOUR = "#010203"  # stands for the page's own, light or dark
+LONGEST = 600  # characters of a text that someone else wrote
+
+
+def render(template: str, **values: Any) -> str:
+    """A template of analysis/templates, filled in."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("promptgraft.analysis", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["short"] = short
+    return environment.get_template(template).render(values)
+
+
+def save(text: str, file: Path) -> None:
+    """Write a page; halves of characters, which JSON may hold and UTF-8 may not, become "?"."""
+    with files.whole_file(file) as temporary:
+        temporary.write_bytes(text.encode("utf-8", "replace"))
+
+
+def short(value: object, longest: int = LONGEST) -> str:
+    """The value as a text; the end of a very long one is only counted."""
+    text = str(value)
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]}… ({len(text) - longest:,} more characters)"
+
+
+@contextmanager
+def colours_of_the_page() -> Iterator[None]:
+    """Pictures drawn here have texts in the page's colour and font, taken as they are: no $…$."""
+    import matplotlib
+
+    settings = dict.fromkeys(("text.color", "xtick.color", "ytick.color"), TEXT_COLOUR)
+    fixed = {"svg.fonttype": "none", "svg.hashsalt": "promptgraft", "text.parse_math": False}
+    with matplotlib.rc_context(settings | fixed):
+        yield
+
+
+def inline(figure: Figure) -> str:
+    """A picture as SVG that takes text colour, font and width from the page around it.
+
+    Drawn and made inside `colours_of_the_page`.
+    """
+    stream = StringIO()
+    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :].replace(TEXT_COLOUR, "currentColor")
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
+    opening, rest = text.split(">", 1)
+    return re.sub(r' (width|height)="[^"]*"', "", opening) + ">" + rest

@@ -1,0 +1,86 @@
+"""What every request passes first: the length of its body, the time it takes to come in."""
+
+import asyncio
+import time
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from promptgraft.serving.answers import Refused, error
+from promptgraft.serving.bodies import Limits
+from promptgraft.serving.measures import Measures
+
+PATHS = {"/healthz", "/readyz", "/metrics", "/v1/models", "/v1/completions", "/v1/classify",
+         "/v1/fill"}  # fmt: skip
+
+
+class Guard:
+    """ASGI middleware. (Starlette's own for functions hides it when a client hangs up.)"""
+
+    def __init__(self, app: ASGIApp, limits: Limits, measures: Measures) -> None:
+        self.app, self.limits, self.measures = app, limits, measures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through once its body is here."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.monotonic(), 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            try:
+                body = await self._body(scope, receive)
+            except Refused as problem:
+                answer = error(problem.status, problem.message)
+                answer.headers["connection"] = "close"  # the rest of the body may still come
+                await answer(scope, receive, noting)
+                return
+            await self.app(scope, _with(body, receive), noting)
+        finally:
+            endpoint = scope["path"] if scope["path"] in PATHS else "other"
+            self.measures.requests.labels(endpoint, status).inc()
+            self.measures.seconds.labels(endpoint).observe(time.monotonic() - started)
+
+    async def _body(self, scope: Scope, receive: Receive) -> Message | None:
+        """The whole body as one message; None for a request that needs none."""
+        if scope["method"] != "POST":
+            return None
+        announced, most = Headers(scope=scope).get("content-length"), self.limits.body_bytes
+        fits = announced is not None and announced.isdecimal() and len(announced) < 16
+        if announced is None or not fits or int(announced) > most:
+            status = 411 if announced is None else 413
+            raise Refused(status, f"The body must have a content-length of at most {most}.")
+        try:
+            return await asyncio.wait_for(_whole(receive), self.limits.body_seconds)
+        except TimeoutError:
+            seconds = self.limits.body_seconds
+            raise Refused(408, f"The body took longer than {seconds:g} seconds.") from None
+
+
+async def _whole(receive: Receive) -> Message:
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return message
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return {"type": "http.request", "body": b"".join(parts), "more_body": False}
+
+
+def _with(body: Message | None, receive: Receive) -> Receive:
+    """A body that was read already, and then what else comes: that the client hangs up."""
+    if body is None:
+        return receive
+    waiting = [body]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
