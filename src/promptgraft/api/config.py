@@ -66,6 +66,8 @@ class TuneConfig(TrainingConfig):
     """Validation rows whose texts are written to samples.txt at every evaluation."""
     max_length: int | None = Field(default=None, gt=0)
     """Longest row in tokens; None: what the model takes."""
+    checkpointing: bool = False
+    """Run layers again in the backward pass rather than keep what they computed: less memory."""
     device: str = "auto"
     dtype: str = "auto"
     out: Path | None = None

@@ -115,6 +115,7 @@ def _given(
     model = model or FrozenModel.load(
         config.model, config.device, config.dtype, max_length=config.max_length
     )
+    model.checkpointing = config.checkpointing
     return task, model, config.template or task.template(model.family)
 
 

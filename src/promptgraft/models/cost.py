@@ -18,7 +18,7 @@ prompt with its gradient and Adam's two moments.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -87,12 +87,14 @@ def step_cost(
     seen: Mapping[str, int],
     lines: int,
     numbers: int,
+    again: bool = False,
 ) -> Cost:
     """The cost of one training step.
 
     seen     length of the prefix, by attention site
     lines    soft prompts that take a pass of their own, if the batch has heads
     numbers  in the tensors of the prompt
+    again    layers are checkpointed: run twice, and they keep their inputs alone
     """
     streams = _streams(batch, seen, lines)
     labels = int((batch.labels != IGNORED).sum())
@@ -104,18 +106,38 @@ def step_cost(
         factor = 1.2 + (steps if linear.outputs > linear.inputs and not linear.attends else 0)
         for stream in streams[linear.reads]:
             tokens = stream.rows * stream.tokens * linear.times
-            flops += 2 * (1 + stream.trained) * linear.inputs * linear.outputs * tokens
+            passes = 1 + stream.trained * (1 + again)
+            flops += 2 * passes * linear.inputs * linear.outputs * tokens
             kept += factor * linear.outputs * tokens if stream.trained else 0
     for site, (layers, _, size) in geometry.sites.items():
         for stream in streams["encoder" if site == "encoder" else "decoder"]:
             behind = seen.get("cross", 0) if site == "cross" else stream.seen
             keys = behind + (streams["encoder"][0].tokens if site == "cross" else stream.tokens)
             pairs = stream.rows * stream.tokens * keys
-            flops += (12 if stream.trained else 4) * layers * geometry.heads * size * pairs
+            passes = 1 + stream.trained * (2 + again)
+            flops += 4 * passes * layers * geometry.heads * size * pairs
             kept += 2 * layers * geometry.heads * size * stream.rows * behind
+    if again:
+        kept = _inputs(streams, geometry, width) + kept / sum(_depths(geometry).values())
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     activations = int(kept * model.dtype.itemsize) + 3 * 4 * labels * vocabulary
     return Cost(flops, weights, activations, 4 * 4 * numbers)
+
+
+def _depths(geometry: Geometry) -> dict[str, int]:
+    """Layers of the stacks, by the side of their streams."""
+    encoder = geometry.sites.get("encoder", (0, 0, 0))[0]
+    return {"encoder": encoder, "decoder": next(reversed(geometry.sites.values()))[0]}
+
+
+def _inputs(streams: Mapping[str, Sequence[Stream]], geometry: Geometry, width: int) -> int:
+    """Numbers that come into all layers."""
+    return sum(
+        depth * width * stream.rows * stream.tokens
+        for side, depth in _depths(geometry).items()
+        for stream in streams[side]
+        if stream.trained
+    )
 
 
 def _streams(batch: Batch, seen: Mapping[str, int], lines: int) -> dict[str, list[Stream]]:

@@ -284,7 +284,8 @@ class FrozenModel(PromptedModel):
         vectors = [batched_vectors(tensors) for tensors in gathered.tensors]
         lines = sum(len(some) for some in vectors if some is not None)
         numbers = sum(t.numel() for tensors in gathered.tensors for t in tensors.values())
-        return step_cost(self.model, self.geometry, batch, seen, lines, numbers)
+        again = self.checkpointing
+        return step_cost(self.model, self.geometry, batch, seen, lines, numbers, again)
 
     def _batches(
         self, encoded: Sequence[Encoded], batch_size: int, side: Side = "right", reserve: int = 0

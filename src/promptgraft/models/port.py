@@ -53,6 +53,7 @@ class Port:
     memo: dict[str, tuple[Tensor | None, tuple[int, int, int], Tensor | None]] = field(
         default_factory=dict
     )  # by site: the mask of the text, its sizes, and the mask with the prefix before it
+    checkpointing: bool = False  # see models/checkpointing.py
 
     @contextmanager
     def attached(
@@ -68,6 +69,16 @@ class Port:
         finally:
             self.vectors, self.sites, self.calls, self.memo = None, {}, {}, {}
             self.changes = None
+
+    @contextmanager
+    def as_it_was(self, then: "Port") -> Iterator[None]:
+        """Hold what another port holds, for the length of the block."""
+        now = dict(vars(self))
+        vars(self).update(vars(then))
+        try:
+            yield
+        finally:
+            vars(self).update(now)
 
     @contextmanager
     def recording(self) -> Iterator[dict[str, list[tuple[Tensor, Tensor]]]]:
