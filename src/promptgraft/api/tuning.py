@@ -182,6 +182,7 @@ def card_of(config: TuneConfig, job: Job[PromptModule], metrics: dict[str, float
         "seed",
         "out",
         "tag",
+        "checkpointing",
         "device",
         "keep_module",
         "samples",
