@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +13,8 @@ from promptgraft.serving.measures import Measures
 
 PATHS = {"/healthz", "/readyz", "/metrics", "/v1/models", "/v1/completions", "/v1/classify",
          "/v1/fill"}  # fmt: skip
+
+LINGER = 16  # times the limit that is read of a body that is too long: see `_let_pass`
 
 
 class Guard:
@@ -54,6 +57,8 @@ class Guard:
         announced, most = Headers(scope=scope).get("content-length"), self.limits.body_bytes
         fits = announced is not None and announced.isdecimal() and len(announced) < 16
         if announced is None or not fits or int(announced) > most:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(_let_pass(receive, LINGER * most), self.limits.body_seconds)
             status = 411 if announced is None else 413
             raise Refused(status, f"The body must have a content-length of at most {most}.")
         try:
@@ -72,6 +77,16 @@ async def _whole(receive: Receive) -> Message:
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
             return {"type": "http.request", "body": b"".join(parts), "more_body": False}
+
+
+async def _let_pass(receive: Receive, most: int) -> None:
+    """Read and forget: a client that is still sending does not listen, and hears of a connection
+    that broke instead of what was wrong."""
+    while most > 0:
+        message = await receive()
+        most -= len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 def _with(body: Message | None, receive: Receive) -> Receive:
