@@ -12,6 +12,7 @@ test: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/bench_tuning.py
+	$(BIN)/python benchmarks/bench_prefix.py
 	$(BIN)/python benchmarks/bench_many.py
 	$(BIN)/python benchmarks/bench_transfer.py
 	$(BIN)/python benchmarks/bench_library.py

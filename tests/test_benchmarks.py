@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import tiny
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
@@ -109,3 +111,25 @@ def test_many_tunings_come_to_the_same(
     monkeypatch.setattr(bench_many, "SAME", -1.0)
     with pytest.raises(SystemExit, match="Not the same tunings"):
         bench_many.main([*few, "--device", "cpu"])
+
+
+def test_prefixes_are_measured_beside_peft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    pytest.importorskip("peft")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import bench_prefix
+
+    model = tiny("gpt2", n_positions=512)
+    model.model.save_pretrained(tmp_path / "gpt2")
+    model.tokenizer.save_pretrained(tmp_path / "gpt2")
+    monkeypatch.setattr(bench_prefix, "FEW", 10)
+    few = ["--size", "tiny", "--device", "cpu", "--rounds", "1", "--no-memory"]
+    bench_prefix.main([*few, "--low-data", str(tmp_path / "gpt2"), "--low-data-steps", "2"])
+    printed = capsys.readouterr().out
+    assert "| ours, bart, all three sites |" in printed
+    assert "equal texts" in printed
+    assert "2 steps of 8" in printed
+    spec = json.dumps(["ours, gpt2, checkpointing", "tiny", "cpu"])
+    bench_prefix.main(["--memory-of", spec])
+    assert int(capsys.readouterr().out) > 1e6
