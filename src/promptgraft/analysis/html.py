@@ -52,9 +52,16 @@ def colours_of_the_page() -> Iterator[None]:
     """Pictures drawn here have texts in the page's colour and font, taken as they are: no $…$."""
     import matplotlib
 
-    settings = dict.fromkeys(("text.color", "xtick.color", "ytick.color"), TEXT_COLOUR)
-    fixed = {"svg.fonttype": "none", "svg.hashsalt": "promptgraft", "text.parse_math": False}
-    with matplotlib.rc_context(settings | fixed):
+    with matplotlib.rc_context(
+        {
+            "text.color": TEXT_COLOUR,
+            "xtick.color": TEXT_COLOUR,
+            "ytick.color": TEXT_COLOUR,
+            "text.parse_math": False,
+            "svg.fonttype": "none",
+            "svg.hashsalt": "promptgraft",
+        }
+    ):
         yield
 
 

@@ -146,7 +146,7 @@ def _tune_and_write(demo: Demo, folder: Path, library: Library) -> Writing:
         bare = api.evaluate(None, task, model=model)
     before = _score(model, "no prompt", bare)
     after = _score(model, "the tuned prefix", run.evaluation, ours=True)
-    top = 10.0 * max(1, math.ceil(max(before.high, after.high) / 10))
+    top = 10.0 * max(1, math.ceil(max(before.high or 0, after.high or 0) / 10))
     comparison = page.Comparison("BLEU", len(task.rows("test")), [before, after], top)
     _tell(comparison)
     seen = {row["source"] for row in task.rows("train")}
