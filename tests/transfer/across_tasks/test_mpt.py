@@ -57,8 +57,21 @@ def test_starts():
     assert drawn.trainable() == LENGTH * 16 + LENGTH + 16
 
 
+def last_states(model, batch, prompt):
+    """What the output layer is given at the labels, by way of its own input."""
+    seen = []
+    layer = model.model.get_output_embeddings()
+    handle = layer.register_forward_hook(lambda _layer, given, _output: seen.append(given[0]))
+    model.labelled_logits(batch, prompt)
+    handle.remove()
+    return seen[0].detach()
+
+
 def test_distillation_as_loops():
-    """Row by row: -log p(label) + 0.9 Σ_v q(v) log(q(v) / p(v)), q under the row's own source."""
+    """Row by row: -log p(label) + 0.9 (Σ_v q(v) log(q(v) / p(v)) + Σ_d (g_d - h_d)² / D).
+
+    q and g, the last hidden state, under the row's own source.
+    """
     model = tiny("t5")
     module = build("mpt", model, tasks=("c", "a"), distil=0.9)
     template = "{prompt} {text}"
@@ -78,6 +91,9 @@ def test_distillation_as_loops():
             expected -= math.log(p[label])
             distances = [b * math.log(b / a) for a, b in zip(p, q, strict=True)]
             expected += 0.9 * sum(distances)
+        ends = [last_states(model, batch, one) for one in (module.each()[row.task], source)]
+        squares = [(g - h) ** 2 for h, g in zip(*(e.flatten().tolist() for e in ends), strict=True)]
+        expected += 0.9 * sum(squares) / ends[0].shape[-1]
     assert found.item() == pytest.approx(expected, rel=1e-4)
     plain = Objective(model, a_task())
     assert build("mpt", model).objective(plain) is plain

@@ -22,9 +22,9 @@ class MPTSettings(Settings):
     """What a pool gives: the shared prompt whose rank-one versions come closest to the sources, and
     the mean of their factors; or the sources' mean and factors of one."""
     distil: float = Field(default=0.0, ge=0)
-    """Weight of the distance from the answers under each task's own source prompt, of which the
-    pool must hold one; 0.9 in the paper's first stage, where the sources' tasks are tuned together.
-    """
+    """Weight of the distances from the answers and the hidden states under each task's own source
+    prompt, of which the pool must hold one; 0.9 in the paper's first stage, where the sources'
+    tasks are tuned together."""
     lr_factors: float = Field(default=0.4, gt=0)
     """Learning rate of the rank-one factors; the run's own lr is that of the shared prompt."""
 
