@@ -153,26 +153,27 @@ def test_bodies_that_are_too_much(servers):
 
 
 def send(url, *parts):
-    """Raw bytes; a number is a pause. Returns what comes back."""
+    """Raw bytes; returns what comes back."""
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as raw:
         for part in parts:
-            time.sleep(part) if isinstance(part, float) else raw.sendall(part)
+            raw.sendall(part)
         return raw.recv(10_000).decode()
 
 
 def test_slow_clients_are_sent_away_and_hold_nobody_up(servers):
-    running = servers["gpt2"]
+    running, said = servers["gpt2"], []
     head = b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 60\r\n\r\n"
-    slow = [threading.Thread(target=send, args=(running.url, head, 3.0)) for _ in range(8)]
+    slow = [
+        threading.Thread(target=lambda: said.append(send(running.url, head, b'{"model": ')))
+        for _ in range(8)
+    ]
     for thread in slow:
         thread.start()
-    started = time.monotonic()
     assert running.post("/v1/completions", **ORDINARY).status_code == 200
-    assert send(running.url, head, b'{"model": ').startswith("HTTP/1.1 408")
-    assert time.monotonic() - started < 9.0
     for thread in slow:
         thread.join()
+    assert [line.split()[1] for line in said] == ["408"] * 8
 
 
 def test_lengths_that_are_a_lie(servers):
@@ -203,7 +204,7 @@ def test_many_who_hang_up_leave_nothing_behind(servers):
 
 
 def test_a_deadline_frees_the_row(model, library):
-    server = Server(model, library, limits=Limits(seconds=0.6), rows=1)
+    server = Server(model, library, limits=Limits(seconds=2.0), rows=1)
     step = server.engine.step
     server.engine.step = lambda: time.sleep(0.1) or step()
     with Running(server) as running:

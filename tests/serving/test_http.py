@@ -194,6 +194,23 @@ def test_keys(model, library, tmp_path):
         assert {one["id"][:4] for one in listed["data"]} == {"soft"}
 
 
+def test_a_days_tokens_are_those_of_texts_and_of_choices(model, library, tmp_path):
+    secret, entry = new_key("alice")
+    loaded = yaml.safe_load(entry)
+    loaded[0].update(tokens_per_day=14)  # 12 to be classified, then some to be written
+    (tmp_path / "keys.yaml").write_text(yaml.safe_dump(loaded))
+    head = {"authorization": f"Bearer {secret}"}
+    with Running(Server(model, library, Keys(tmp_path / "keys.yaml"))) as running:
+        classify = {"model": "soft0@tiny", "input": ["the film is great"] * 3}
+        write = {"model": "soft0@tiny", "prompt": "the film is", "max_tokens": 4}
+        for path, body in (("classify", classify), ("completions", write)):
+            assert running.client.post(f"/v1/{path}", json=body, headers=head).status_code == 200
+        for path, body in (("classify", classify), ("completions", write)):
+            answer = running.client.post(f"/v1/{path}", json=body, headers=head)
+            assert answer.status_code == 429
+            assert int(answer.headers["retry-after"]) > 3600
+
+
 def test_health_and_measures(running):
     running.post("/v1/completions", model="soft0@tiny", prompt="x", max_tokens=3)
     assert running.client.get("/healthz").text == "ok"

@@ -241,7 +241,7 @@ class Server:
     async def _choose(
         self, prompt: str, given: Row | list[Row], choices: Sequence[str], authorization: str | None
     ) -> dict[str, Any]:
-        _, name = await asyncio.to_thread(self._allowed, authorization, prompt)
+        key, name = await asyncio.to_thread(self._allowed, authorization, prompt)
         rows = given if isinstance(given, list) else [given]
         if len(rows) > self.limits.rows or len(rows) * len(choices) > self.limits.chances:
             raise Refused(400, f"{len(rows)} rows with {len(choices)} choices; at most "
@@ -255,11 +255,17 @@ class Server:
             )
         except TimeoutError:
             raise Refused(504, "It took too long.") from None
+        if key is not None and self.keys is not None:
+            texts = [text for row in rows for text in _texts(row)]
+            self.keys.spend(key, sum(map(len, self.model.encoder.tokenize(texts))))
         data = [{"choice": one.best, "chances": one.chances} for one in found]
         return {"object": "list", "model": prompt, "data": data}
 
     def _check_text(self, row: Row) -> None:
-        texts = [row] if isinstance(row, str) else [str(value) for value in row.values()]
-        length = sum(map(len, texts))
+        length = sum(map(len, _texts(row)))
         if length > self.limits.text:
             raise Refused(400, f"The text has {length} characters; at most {self.limits.text}.")
+
+
+def _texts(row: Row) -> list[str]:
+    return [row] if isinstance(row, str) else [str(value) for value in row.values()]
