@@ -39,10 +39,33 @@ class Demo:
     large: str = "mini/bert-m"
     writer: str = "mini/gpt2-m"
     tuning: Mapping[str, Any] = field(
-        default_factory=lambda: {"task": "sst2", "steps": 600, "evaluate_rows": 300}
+        default_factory=lambda: {
+            "task": "sst2",
+            # The minis find "negative" and "positive" without being told what is asked.
+            "data": {
+                "verbalizer": {0: "no", 1: "yes"},
+                "manual": [
+                    "{text} Is it good ? {mask} .",
+                    "{text} Did they like it ? {mask} .",
+                    "Is this worth seeing ? {text} {mask} .",
+                ],
+            },
+            "length": 5,
+            "lr": 0.1,
+            "steps": 300,
+            "evaluate_every": 50,
+            "evaluate_rows": 300,
+        }
     )
     writing: Mapping[str, Any] = field(
-        default_factory=lambda: {"task": "e2e", "method": "prefix", "steps": 400, "length": 10}
+        default_factory=lambda: {
+            "task": "e2e",
+            "method": "prefix",
+            "length": 10,
+            "lr": 0.03,
+            "steps": 800,
+            "decoding": {"num_beams": 5, "no_repeat_ngram_size": 4},
+        }
     )
     test_rows: int = 1000
     """Reviews that every prompt is scored on."""
@@ -143,7 +166,7 @@ def _tune_and_write(demo: Demo, folder: Path, library: Library) -> Writing:
     run = _tune(demo.writing, task, model, folder, library)
     assert run.evaluation is not None
     with terminal.waiting(f"writing with {model.name}, without a prompt"):
-        bare = api.evaluate(None, task, model=model)
+        bare = api.evaluate(None, task, model=model, **demo.writing.get("decoding", {}))
     before = _score(model, "no prompt", bare)
     after = _score(model, "the tuned prefix", run.evaluation, ours=True)
     top = 10.0 * max(1, math.ceil(max(before.high or 0, after.high or 0) / 10))
