@@ -33,6 +33,7 @@ class Mini:
 
     family   masked, causal or seq2seq
     steps    optimiser steps, `warm_up` of them with a rising rate; they alone fix the schedule
+    wide     width of the layers' inner products, in widths; all minis together stay below 60 MiB
     """
 
     name: str
@@ -43,6 +44,7 @@ class Mini:
     heads: int
     seed: int
     steps: int
+    wide: int = 4
     warm_up: int = 200
 
     @property
@@ -57,11 +59,11 @@ MINIS = {
     for mini in (
         Mini("bert-s", "bert", "wordpiece", 192, 4, 3, seed=1, steps=9000),
         Mini("bert-m", "bert", "wordpiece", 256, 5, 4, seed=2, steps=9000),
-        Mini("roberta-s", "roberta", "bpe", 192, 4, 3, seed=3, steps=8000),
-        Mini("gpt2-s", "gpt2", "gpt2", 192, 4, 3, seed=4, steps=7000),
+        Mini("roberta-s", "roberta", "bpe", 192, 3, 3, seed=3, steps=8000, wide=3),
+        Mini("gpt2-s", "gpt2", "gpt2", 128, 4, 2, seed=4, steps=7000, wide=3),
         Mini("gpt2-m", "gpt2", "gpt2", 256, 5, 4, seed=5, steps=7000),
-        Mini("bart-s", "bart", "bpe", 192, 3, 3, seed=6, steps=6000),
-        Mini("t5-s", "t5", "unigram", 192, 3, 3, seed=7, steps=6000),
+        Mini("bart-s", "bart", "bpe", 192, 3, 3, seed=6, steps=6000, wide=2),
+        Mini("t5-s", "t5", "unigram", 192, 3, 3, seed=7, steps=6000, wide=2),
     )
 }
 
@@ -88,24 +90,25 @@ def _sinusoids(count: int, width: int) -> Tensor:
 def _bert(mini: Mini, tok: PreTrainedTokenizerFast) -> PreTrainedModel:
     return BertForMaskedLM(BertConfig(
         vocab_size=len(tok), hidden_size=mini.width, num_hidden_layers=mini.layers,
-        num_attention_heads=mini.heads, intermediate_size=4 * mini.width, hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0, max_position_embeddings=POSITIONS,
-        pad_token_id=tok.pad_token_id))  # fmt: skip
+        num_attention_heads=mini.heads, intermediate_size=mini.wide * mini.width,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        max_position_embeddings=POSITIONS, pad_token_id=tok.pad_token_id))  # fmt: skip
 
 
 def _roberta(mini: Mini, tok: PreTrainedTokenizerFast) -> PreTrainedModel:
     return RobertaForMaskedLM(RobertaConfig(
         vocab_size=len(tok), hidden_size=mini.width, num_hidden_layers=mini.layers,
-        num_attention_heads=mini.heads, intermediate_size=4 * mini.width, hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0, max_position_embeddings=POSITIONS + 2,
-        type_vocab_size=1, pad_token_id=tok.pad_token_id, bos_token_id=tok.bos_token_id,
-        eos_token_id=tok.eos_token_id))  # fmt: skip
+        num_attention_heads=mini.heads, intermediate_size=mini.wide * mini.width,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        max_position_embeddings=POSITIONS + 2, type_vocab_size=1,
+        pad_token_id=tok.pad_token_id, bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id))  # fmt: skip
 
 
 def _gpt2(mini: Mini, tok: PreTrainedTokenizerFast) -> PreTrainedModel:
     return GPT2LMHeadModel(GPT2Config(
         vocab_size=len(tok), n_positions=POSITIONS, n_embd=mini.width, n_layer=mini.layers,
-        n_head=mini.heads, activation_function="gelu_pytorch_tanh",  # its own, in one kernel
+        n_inner=mini.wide * mini.width, n_head=mini.heads,
+        activation_function="gelu_pytorch_tanh",  # its own, in one kernel
         resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
         bos_token_id=tok.eos_token_id, eos_token_id=tok.eos_token_id,
         pad_token_id=tok.pad_token_id))  # fmt: skip
@@ -115,8 +118,8 @@ def _bart(mini: Mini, tok: PreTrainedTokenizerFast) -> PreTrainedModel:
     return BartForConditionalGeneration(BartConfig(
         vocab_size=len(tok), d_model=mini.width, encoder_layers=mini.layers,
         decoder_layers=mini.layers, encoder_attention_heads=mini.heads,
-        decoder_attention_heads=mini.heads, encoder_ffn_dim=4 * mini.width,
-        decoder_ffn_dim=4 * mini.width, dropout=0.0, attention_dropout=0.0,
+        decoder_attention_heads=mini.heads, encoder_ffn_dim=mini.wide * mini.width,
+        decoder_ffn_dim=mini.wide * mini.width, dropout=0.0, attention_dropout=0.0,
         activation_dropout=0.0, max_position_embeddings=POSITIONS, scale_embedding=False,
         pad_token_id=tok.pad_token_id, bos_token_id=tok.bos_token_id,
         eos_token_id=tok.eos_token_id, decoder_start_token_id=tok.eos_token_id,
@@ -126,7 +129,7 @@ def _bart(mini: Mini, tok: PreTrainedTokenizerFast) -> PreTrainedModel:
 def _t5(mini: Mini, tok: PreTrainedTokenizerFast) -> PreTrainedModel:
     return T5ForConditionalGeneration(T5Config(
         vocab_size=len(tok), d_model=mini.width, d_kv=mini.width // mini.heads,
-        d_ff=4 * mini.width, num_layers=mini.layers, num_decoder_layers=mini.layers,
+        d_ff=mini.wide * mini.width, num_layers=mini.layers, num_decoder_layers=mini.layers,
         num_heads=mini.heads, dropout_rate=0.0, pad_token_id=tok.pad_token_id,
         eos_token_id=tok.eos_token_id, decoder_start_token_id=tok.pad_token_id,
         tie_word_embeddings=True))  # fmt: skip
