@@ -101,7 +101,8 @@ def _roberta(mini: Mini, tok: PreTrainedTokenizerFast) -> PreTrainedModel:
         num_attention_heads=mini.heads, intermediate_size=mini.wide * mini.width,
         hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         max_position_embeddings=POSITIONS + 2, type_vocab_size=1,
-        pad_token_id=tok.pad_token_id, bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id))  # fmt: skip
+        pad_token_id=tok.pad_token_id, bos_token_id=tok.bos_token_id,
+        eos_token_id=tok.eos_token_id))  # fmt: skip
 
 
 def _gpt2(mini: Mini, tok: PreTrainedTokenizerFast) -> PreTrainedModel:
