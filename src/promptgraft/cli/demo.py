@@ -270,6 +270,7 @@ def _tuned_run(run: Run, model: FrozenModel, task: Task) -> TunedRun:
         ("Trained", f"{trained:,} numbers"),
         ("Frozen", f"{frozen:,} numbers of {model.name}"),
         ("Training rows", f"{len(task.rows('train')):,} of {task.name}"),
+        *([("Label words", ", ".join(task.verbalizer.values()))] if task.verbalizer else []),
         (
             "Steps",
             f"{outcome.steps} in {terminal.clock(outcome.seconds)}, best at {outcome.best_step}",
