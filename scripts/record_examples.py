@@ -80,7 +80,7 @@ def record_help(shell: Shell, name: str) -> None:
         return f"Example:\n{paragraphs}{found[2]}"
 
     file = ROOT / f"src/promptgraft/cli/{FILES.get(name, name)}.py"
-    pattern = r'Example:\n(.*?)(\n\n\\b\nYour own data|\n""")'
+    pattern = r'Example:\n(.*?)(\n""")'
     file.write_text(re.sub(pattern, block, file.read_text(), count=1, flags=re.DOTALL))
 
 

@@ -9,6 +9,7 @@ from promptgraft.cli.demo import Demo, run
 from promptgraft.errors import PromptgraftError
 from promptgraft.library import Library
 
+WORDS = {0: "bad", 1: "good"}  # which the tiny models know
 QUICK = {"steps": 2, "batch_size": 2, "evaluate_every": 1, "evaluate_rows": 4, "length": 2}
 
 
@@ -21,7 +22,7 @@ def test_the_demo_tunes_moves_writes_and_shows(tmp_path, capsys):
         small=str(tmp_path / "bert"),
         large=str(tmp_path / "albert"),
         writer=str(tmp_path / "gpt2"),
-        tuning=Demo().tuning | QUICK | {"few_shot": 4},
+        tuning=Demo().tuning | QUICK | {"few_shot": 4, "data": {"verbalizer": WORDS}},
         writing=Demo().writing | QUICK | {"few_shot": 8},
         test_rows=8,
         wording_rows=4,

@@ -28,7 +28,28 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Example:
 $ promptgraft demo
-"""
+sst2 on mini/bert-s  300/300  loss 0.636  validation accuracy 70.7  0:18
+  accuracy  60.3 (57.2 to 63.5)  mini/bert-s, no prompt
+  accuracy  63.1 (60.2 to 66.1)  mini/bert-s, manual wording: {text} Did they like it ? {mask} .
+  accuracy  68.1 (65.1 to 71.1)  mini/bert-s, the tuned prompt
+  accuracy  58.3 (55.4 to 61.2)  mini/bert-m, no prompt
+  accuracy  57.7 (54.8 to 60.8)  mini/bert-m, manual wording: {text} Did they like it ? {mask} .
+  accuracy  65.7 (62.8 to 68.5)  mini/bert-m, the same prompt, moved without training
+e2e on mini/gpt2-m  183/800  loss 2.660  validation loss 2.490  6.7/s  1:32 left
+e2e on mini/gpt2-m  402/800  loss 2.324  validation loss 2.312  7.3/s  0:57 left
+e2e on mini/gpt2-m  646/800  loss 2.331  validation loss 2.288  8.1/s  0:21 left
+e2e on mini/gpt2-m  800/800  loss 2.339  validation loss 2.281  2:06
+  BLEU  30.8 (28.6 to 32.8)  mini/gpt2-m, no prompt
+  BLEU  35.6 (32.9 to 38.3)  mini/gpt2-m, the tuned prefix
+
+\b
+The page   runs/demo/index.html
+Go on with
+  promptgraft show sst2@mini/bert-m:demo --tokens
+  promptgraft eval sst2@mini/bert-m:demo
+  promptgraft generate e2e@mini/gpt2-m:demo 'name : The Phoenix | Type : restaurant | food : Fast food | price : high | area : riverside | family friendly : no | near : Raja Indian Cuisine'
+  promptgraft tune agnews --model mini/bert-s
+"""  # noqa: E501
 
 
 @dataclass(frozen=True)

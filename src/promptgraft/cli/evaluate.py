@@ -13,7 +13,9 @@ from promptgraft.cli.options import Json, LibraryPath, Model
 EPILOG = """\b
 Example:
 $ promptgraft eval sst2@mini/bert-s
+accuracy 71.0 (68.9 to 73.1)  on 1821 test rows
 $ promptgraft eval --model mini/bert-s --task sst2
+accuracy 68.9 (66.8 to 71.0)  on 1821 test rows
 """
 
 

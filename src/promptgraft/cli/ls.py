@@ -8,13 +8,23 @@ from promptgraft.cli import terminal
 from promptgraft.cli.options import Json, LibraryPath
 
 EPILOG = """\b
-Example:
-$ promptgraft ls
-$ promptgraft ls '*@mini/*' --where 'metric.accuracy>80 and created>2026-03'
-
-\b
 In a filter: = != > >= < <=, ~ for a glob, and, or, not, parentheses; a field alone
 asks whether the card has it. Fields as in `show --json`; the front may be left out.
+
+\b
+Example:
+$ promptgraft ls
+NAME                   KIND         LENGTH  TEST                    CREATED (UTC)
+e2e@mini/gpt2-m:demo   prefix           10  bleu 35.6, rougeL 48.2  2026-11-21 19:44
+reviews@mini/bert-m    soft-prompt      20                          2026-11-21 19:41
+reviews@mini/bert-s    soft-prompt      20  accuracy 93.3           2026-11-21 19:41
+sst2@mini/bert-m       soft-prompt      20                          2026-11-21 19:46
+sst2@mini/bert-m:demo  soft-prompt       5                          2026-11-21 19:42
+sst2@mini/bert-s       soft-prompt      20  accuracy 71.0           2026-11-21 19:45
+sst2@mini/bert-s:demo  soft-prompt       5  accuracy 68.1           2026-11-21 19:42
+$ promptgraft ls '*@mini/*' --where 'metric.accuracy>80 and created>2026-03'
+NAME                 KIND         LENGTH  TEST           CREATED (UTC)
+reviews@mini/bert-s  soft-prompt      20  accuracy 93.3  2026-11-21 19:41
 """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +19,35 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Example:
 $ promptgraft show sst2@mini/bert-m
+Name       sst2@mini/bert-m
+Kind       soft-prompt, 20 virtual tokens
+Model      mini/bert-m (masked, 256 dimensions, fingerprint ffcc24532918)
+Task       sst2
+Template   {prompt} {text} {mask} .
+Words      0 = negative, 1 = positive
+Method     transfer:relative
+Settings   labels_used=False
+           transfer.anchors_by=frequent
+           transfer.anchors_seed=0
+           transfer.frame=plain
+           transfer.lr=0.005
+           transfer.mask_of=all
+           transfer.masked=both
+           transfer.normalise=True
+           transfer.ridge=1e-06
+           transfer.seed=0
+           transfer.solver=exact
+           transfer.steps=2000
+           transfer.top_by=signed
+           trust.anchors=8935
+           trust.coverage=0.9994
+           trust.matching_loss=0.01177
+           trust.mean_to_std=1.064
+Data       0c2c91d19c52
+Created    2026-11-21T19:49:55Z
+Made with  promptgraft 0.1.0
+Parents    └─ transferred-from sst2@mini/bert-s
+Folder     ~/.promptgraft/library/97/sst2@mini%2Fbert-m
 """
 
 
@@ -94,7 +123,7 @@ def _facts(card: PromptCard) -> list[tuple[str, str]]:
         "Words": ", ".join(f"{label} = {word}" for label, word in words),
         "Method": card.method,
         "Metrics": "\n".join(f"{name} {value:.2f}" for name, value in card.metrics.items()),
-        "Settings": "\n".join(f"{name}={value}" for name, value in card.hyperparameters.items()),
+        "Settings": "\n".join(_settings(card.hyperparameters)),
         "Seed": None if card.seed is None else str(card.seed),
         "Data": card.data_hash and card.data_hash[:12],
         "Created": card.created,
@@ -103,3 +132,13 @@ def _facts(card: PromptCard) -> list[tuple[str, str]]:
         "Notes": card.notes,
     }
     return [(name, value) for name, value in facts.items() if value]
+
+
+def _settings(given: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """`name=value` for each, those of a group as `group.name=value`; what is None is left out."""
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            yield from _settings(value, f"{within}{name}.")
+        elif value is not None:
+            shown = f"{value:.4g}" if isinstance(value, float) else value
+            yield f"{within}{name}={shown}"

@@ -17,15 +17,19 @@ Methods: relative (the default), code, linear, procrustes, projector, discretize
 Recipes: paper, paper-code. KEY=VALUE are the method's settings: top_k=512, solver=adam, anchors=1000; data.* the task's.
 
 \b
-Example:
-$ promptgraft transfer sst2@mini/bert-s --to mini/bert-m
-$ promptgraft eval sst2@mini/bert-m
-
-\b
 Two sources, and the choice of settings by 200 labelled rows:
   promptgraft transfer sst2@mini/bert-s sst2@mini/roberta-s --to mini/bert-m
   promptgraft transfer sst2@mini/bert-s --to mini/bert-m --select-on dev
-"""  # noqa: E501
+
+\b
+Example:
+$ promptgraft transfer sst2@mini/bert-s --to mini/bert-m
+sst2@mini/bert-m: 20 virtual tokens by transfer:relative
+Matching loss 0.012 over 8,935 anchors, 100% of the target's tokens
+Next: promptgraft eval sst2@mini/bert-m
+$ promptgraft eval sst2@mini/bert-m
+accuracy 65.6 (63.6 to 67.7)  on 1821 test rows
+"""  # noqa: E501  # noqa: E501
 
 
 def command(

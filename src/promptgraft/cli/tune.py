@@ -20,10 +20,6 @@ Settings are those of api.TuneConfig: steps, lr, batch_size, length, init, modul
 A mistyped one is refused and the nearest named. data.* describe the task's data.
 
 \b
-Example:
-$ promptgraft tune sst2 --model mini/bert-s steps=600
-
-\b
 What the library already knows about other tasks (transfer.* are settings of the method):
   promptgraft tune reviews.csv --method crosspt --pool 'glue/*' few_shot=16 \\
       transfer.configuration=SILP
@@ -36,6 +32,16 @@ Several tasks together, each helped by the others (sampling, task_prefix, labels
 Your own data:
   promptgraft tune examples/reviews.csv --model mini/bert-s \\
       data.text=review data.label=stars 'data.verbalizer={1: bad, 5: good}'
+
+\b
+Example:
+$ promptgraft tune sst2 --model mini/bert-s steps=600
+sst2 on mini/bert-s  455/600  loss 0.521  validation accuracy 70.8  15.8/s  0:09 left
+sst2 on mini/bert-s  600/600  loss 0.430  validation accuracy 72.4  0:39
+accuracy 71.0 (68.9 to 73.1)  on 1821 test rows
+Prompt  sst2@mini/bert-s in ~/.promptgraft/library
+Run     runs/sst2@mini-bert-s-soft-prompt, with curves.png and results.json
+Next    promptgraft show sst2@mini/bert-s
 """
 
 
