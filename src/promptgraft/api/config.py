@@ -13,7 +13,7 @@ from promptgraft.transfer.across_tasks import METHODS, settings_of
 PLAIN = ("soft-prompt", "prefix")  # methods that start from no other prompts
 RATES = {  # learning rates that did best on validation data, by method and module
     ("soft-prompt", "direct"): 0.03,
-    ("prefix", "direct"): 0.01,
+    ("prefix", "direct"): 0.03,
 }
 NETWORK_RATE = 1e-3  # for mlp, linear and lstm
 
