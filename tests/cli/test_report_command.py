@@ -2,24 +2,12 @@
 
 import json
 
-import pytest
-
 from conftest import tiny
-from promptgraft import api, cli
+from promptgraft import api
 from promptgraft.library import Library
 
 
-@pytest.fixture
-def run(capsys):
-    def run(*words):
-        with pytest.raises(SystemExit) as left:
-            cli.main(words)
-        return (left.value.code, *capsys.readouterr())
-
-    return run
-
-
-def test_the_page_of_a_run_and_of_its_library(run, tmp_path, monkeypatch):
+def test_the_page_of_a_run_and_of_its_library(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = tiny("gpt2")
     rows = [{"source": f"name : {n}", "target": f"{n} is <b>French</b> ."} for n in range(40)]
@@ -41,13 +29,13 @@ def test_the_page_of_a_run_and_of_its_library(run, tmp_path, monkeypatch):
     assert len(inputs) == 3
     assert {tuple(one) for one in inputs} == {("source",)}
 
-    assert run("report", "run")[:2] == (0, "report.html\n")
+    assert command("report", "run")[:2] == (0, "report.html\n")
     page = (tmp_path / "report.html").read_text()
     for expected in (inputs[0]["source"], "is &lt;b&gt;French&lt;/b&gt; .", "training loss, nats"):
         assert expected in page
-    assert run("report", "library", "--out", "deep/page.html")[:2] == (0, "deep/page.html\n")
+    assert command("report", "library", "--out", "deep/page.html")[:2] == (0, "deep/page.html\n")
     assert tuned.name in (tmp_path / "deep/page.html").read_text()
-    code, _, err = run("report", "nothing")
+    code, _, err = command("report", "nothing")
     assert (code, err) == (
         1,
         "promptgraft: nothing is no folder; expected a run's or a library's.\n",

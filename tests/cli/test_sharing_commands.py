@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import hub
-from promptgraft import cli
 from promptgraft.library import Library
 from promptgraft.prompts import ModelReference, PromptCard, SoftPrompt
 
@@ -39,31 +38,21 @@ def online(place, monkeypatch):
         yield found
 
 
-@pytest.fixture
-def run(capsys):
-    def run(*words):
-        with pytest.raises(SystemExit) as left:
-            cli.main(words)
-        return (left.value.code, *capsys.readouterr())
-
-    return run
-
-
-def test_there_and_back(run, online):
-    code, out, err = run("push", "sst2", "me/prompts")
+def test_there_and_back(command, online):
+    code, out, err = command("push", "sst2", "me/prompts")
     assert (code, out) == (0, f"{NAME}\n{online.endpoint}/me/prompts\n")
     assert err.endswith("me/prompts is new, private.\n")
-    assert run("pull", "me/prompts", "--library", "new")[:2] == (0, f"{NAME}\n")
+    assert command("pull", "me/prompts", "--library", "new")[:2] == (0, f"{NAME}\n")
     assert Library("new").get("sst2") == Library().get("sst2")
-    assert f"{NAME} is here already." in run("pull", "me/prompts", "--library", "new")[2]
-    pulled = json.loads(run("pull", "me/prompts", "--library", "other", "--json")[1])
+    assert f"{NAME} is here already." in command("pull", "me/prompts", "--library", "new")[2]
+    pulled = json.loads(command("pull", "me/prompts", "--library", "other", "--json")[1])
     assert pulled["added"] == [NAME]
-    pushed = json.loads(run("push", "library", "me/prompts", "--json")[1])
+    pushed = json.loads(command("push", "library", "me/prompts", "--json")[1])
     assert pushed == {"url": f"{online.endpoint}/me/prompts", "names": [NAME], "is_new": False}
 
 
-def test_errors_are_one_line(run, online):
-    code, out, err = run("pull", "me/nothing")
+def test_errors_are_one_line(command, online):
+    code, out, err = command("pull", "me/nothing")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "no repository me/nothing" in err
 

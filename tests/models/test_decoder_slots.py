@@ -1,17 +1,15 @@
 """Rows of an encoder-decoder that come and go are written as if each were alone."""
 
-import random
-
 import pytest
 import torch
 
 from conftest import SEQ2SEQ, tiny
+from models.coming_and_going import write
 from promptgraft.errors import PromptgraftError
 from promptgraft.models.decoder_slots import DecoderSlots
 from promptgraft.prompts import Prefix, PromptCard, SoftPrompt
 
 TEXTS = ["the film", "a dull , terrible and far too long story", "good", "is it fun ?"]
-EXACT = {"rtol": 0, "atol": 1e-4}
 
 
 def prompts(model):
@@ -63,39 +61,8 @@ def alone(model, text, prompt, tokens):
 @pytest.mark.parametrize("kind", SEQ2SEQ)
 def test_rows_join_and_leave_and_each_is_as_if_alone(kind):
     model = tiny(kind)
-    given = prompts(model)
-    picks = random.Random(0)
-    slots, active = DecoderSlots(model), []
-    waiting = [(text, prompt) for text in TEXTS for prompt in given]
-    picks.shuffle(waiting)
-    checked = 0
-    while waiting or active:
-        count = picks.randrange(4)
-        joining, waiting = waiting[:count], waiting[count:]
-        if joining:
-            texts, own = [t for t, _ in joining], [p for _, p in joining]
-            logits = slots.admit(model.encode(texts, own), own)
-            for (text, prompt), first in zip(joining, logits, strict=True):
-                active.append({"text": text, "prompt": prompt, "tokens": [], "seen": [first]})
-        if not active:
-            continue
-        tokens = [picks.randrange(len(model.tokenizer)) for _ in active]
-        for row, token, logits in zip(
-            active, tokens, slots.step(torch.tensor(tokens)), strict=True
-        ):
-            row["tokens"].append(token)
-            row["seen"].append(logits)
-        for place in reversed(range(len(active))):
-            if picks.random() < 0.3:
-                row = active[place]
-                expected = alone(model, row["text"], row["prompt"], row["tokens"])
-                torch.testing.assert_close(torch.stack(row["seen"]), torch.stack(expected), **EXACT)
-                slots.drop(place)
-                active[place] = active[-1]
-                active.pop()
-                checked += 1
-        assert len(slots) == len(active)
-    assert checked == len(TEXTS) * len(given)
+    rows = [(text, prompt) for text in TEXTS for prompt in prompts(model)]
+    assert write(model, DecoderSlots(model), list(rows), alone) == len(rows)
 
 
 def test_models_that_number_their_tokens_themselves_are_refused():

@@ -1,11 +1,10 @@
 """Rows that come and go are written as if each were alone."""
 
-import random
-
 import pytest
 import torch
 
 from conftest import CAUSAL, tiny
+from models.coming_and_going import EXACT, write
 from promptgraft.errors import PromptgraftError
 from promptgraft.models.slots import Slots
 from promptgraft.prompts import Prefix, PromptCard, SoftPrompt
@@ -17,7 +16,6 @@ TEXTS = [
     "good",
     "is it fun ?",
 ]
-EXACT = {"rtol": 0, "atol": 1e-4}
 
 
 def prompts(model):
@@ -57,36 +55,8 @@ def alone(model, text, prompt, tokens):
 @pytest.mark.parametrize("kind", CAUSAL)
 def test_rows_join_and_leave_and_each_is_as_if_alone(kind):
     model = tiny(kind)
-    given = prompts(model)
-    vocabulary = len(model.tokenizer)
-    picks = random.Random(0)
-    slots, active = Slots(model), []
-    waiting = [(text, prompt) for text in TEXTS for prompt in given]
-    picks.shuffle(waiting)
-    while waiting or active:
-        joining, waiting = waiting[: picks.randrange(4)], waiting[3:]
-        if joining:
-            texts, own = [t for t, _ in joining], [p for _, p in joining]
-            logits = slots.admit(model.encode(texts, own), own, reserve=40)
-            for (text, prompt), first in zip(joining, logits, strict=True):
-                active.append({"text": text, "prompt": prompt, "tokens": [], "seen": [first]})
-        if not active:
-            continue
-        tokens = [picks.randrange(vocabulary) for _ in active]
-        for row, token, logits in zip(
-            active, tokens, slots.step(torch.tensor(tokens)), strict=True
-        ):
-            row["tokens"].append(token)
-            row["seen"].append(logits)
-        for place in reversed(range(len(active))):
-            if picks.random() < 0.3:
-                row = active[place]
-                expected = alone(model, row["text"], row["prompt"], row["tokens"])
-                torch.testing.assert_close(torch.stack(row["seen"]), torch.stack(expected), **EXACT)
-                slots.drop(place)
-                active[place] = active[-1]
-                active.pop()
-        assert len(slots) == len(active)
+    rows = [(text, prompt) for text in TEXTS for prompt in prompts(model)]
+    assert write(model, Slots(model), list(rows), alone, reserve=40) == len(rows)
 
 
 def test_long_rows_after_short_ones_and_many_steps():
