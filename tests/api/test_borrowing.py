@@ -1,10 +1,12 @@
 """From a library's source prompts to a prompt for a new task, through `tune`."""
 
 import json
+import signal
 
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from conftest import tiny
 from pools import some_prompts
@@ -47,6 +49,14 @@ def tune(folder, method, **settings):
         "pool": "glue/*",
     }
     return api.tune(library=Library(folder / "library"), **(SETTINGS | chosen | settings))
+
+
+def stopped_at(step):
+    def stop(report):
+        if report.step == step:
+            signal.raise_signal(signal.SIGINT)
+
+    return stop
 
 
 @pytest.mark.parametrize("method", ["spot", "crosspt", "mpt"])
@@ -123,23 +133,37 @@ def test_the_rates_of_the_method_are_in_force(folder):
 
 def test_resuming_takes_the_same_pool_though_the_library_has_grown(folder, monkeypatch):
     whole = tune(folder, "crosspt", out=folder / "whole").prompt
-    seen = []
-
-    def stop(report):
-        seen.append(report.step)
-        if len(seen) == 3:
-            import os
-            import signal
-
-            os.kill(os.getpid(), signal.SIGINT)
-
     with pytest.raises(StoppedError):
-        tune(folder, "crosspt", report=stop)
+        tune(folder, "crosspt", report=stopped_at(3))
     written = yaml.safe_load((folder / "run" / "config.yaml").read_text())
     assert written["pool"] == [f"glue/{t}@tiny" for t in "abc"]
     library = Library(folder / "library")
     library.add(library.get("glue/a@tiny"), "glue/new@tiny")
     assert torch.equal(api.resume(folder / "run", library=library).prompt.vectors, whole.vectors)
+
+
+def test_a_model_that_is_tuned_too_lies_beside_its_prompt(folder):
+    settings = {"method": "ptg", "transfer": {"backbone": "tuned", "lr_backbone": 0.01}}
+    run = tune(folder, **settings)
+    assert run.name == str(run.folder)
+    assert len(Library(folder / "library").list()) == 4  # the sources
+    assert (run.folder / "model" / "model.safetensors").exists()
+    assert run.prompt.card.base.name == str(run.folder / "model")
+    task, data = str(folder / "reviews.csv"), {"text": "review", "label": "stars"}
+    again = api.evaluate(run.name, task, data=data | {"verbalizer": VERBALIZER})
+    assert again.predictions == run.evaluation.predictions
+    with pytest.raises(WrongModelError, match=r"was made for .*model"):
+        api.evaluate(run.prompt, task, model=str(folder / "bert"))
+    with pytest.raises(ConfigError, match="Leave the tag out"):
+        tune(folder, **settings, tag="mine", out=folder / "other")
+    with pytest.raises(StoppedError):
+        tune(folder, **settings, out=folder / "parts", report=stopped_at(4))
+    resumed = api.resume(folder / "parts", library=Library(folder / "library"))
+    one, other = (load_file(r.folder / "model" / "model.safetensors") for r in (run, resumed))
+    assert all(torch.equal(weight, other[name]) for name, weight in one.items())
+    assert torch.equal(run.prompt.vectors, resumed.prompt.vectors)
+    start = load_file(folder / "bert" / "model.safetensors")
+    assert not any(torch.equal(weight, start[name]) for name, weight in one.items())
 
 
 def test_a_pattern_never_takes_the_run_s_own_result(folder):

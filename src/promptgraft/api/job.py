@@ -27,7 +27,7 @@ Module = TypeVar("Module", PromptModule, Baseline)
 class Job(Generic[Module]):
     """A run, ready to start.
 
-    model    the frozen model, or the baseline's own
+    model    the frozen model, or the copy of it whose weights are trained
     module   what is trained
     settled  settings that depended on what was found: the names in the pool, the length
     """
@@ -82,6 +82,15 @@ def prepare(
                 None if dry else probe(config, layout, draw, encoded, objective),
             )
             method = across_tasks.build(config.method, given, config.transfer)
+            if method.tuned is not None:
+                if config.tag is not None:
+                    raise ConfigError(
+                        f"tag={config.tag} names a prompt of the library, and one whose model is "
+                        "tuned with it stays in the run's folder, beside that model. Leave the tag "
+                        "out, or the model frozen: transfer.backbone=frozen"
+                    )
+                model = method.tuned.model
+                objective = Objective(model, task, config.objective, template)
             module, learned = method, method.objective(objective)
             parents += across_tasks.parents(pool, f"{config.method}-source")
     if config.init == "prompt" and config.init_prompt is not None and config.method in PLAIN:

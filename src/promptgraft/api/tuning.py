@@ -36,6 +36,7 @@ from promptgraft.transfer.across_tasks import AdaptivePrompt, Transfer, frozen, 
 class Run:
     """What `tune` gives: the prompt, how good it is, and where everything lies.
 
+    name      in the library; the folder, where the model was tuned with the prompt and lies there
     adaptive  of a method that gives each row its own prompt: what does; `prompt` is then the one
               of no row in particular
     """
@@ -81,7 +82,9 @@ def tune(
     """Tune a prompt, score it on the test split, write the run folder, keep it in the library.
 
     `tune(model="mini/bert-s", task="sst2")` is enough; every setting of `TuneConfig` may be named.
-    A model or task that is loaded already may be passed in place of its name.
+    A model or task that is loaded already may be passed in place of its name. Where a method tunes
+    the model too (ptg with backbone=tuned), it is written to `model` in the run's folder, and the
+    prompt beside it is of that model: the library keeps prompts of models that others have too.
 
     Raises ConfigError, DataError, WrongModelError, TrainingError or StoppedError (after Ctrl-C).
     """
@@ -107,6 +110,9 @@ def tune(
         resume,
         naming(report, job.task),
     )
+    own_model = isinstance(job.module, Transfer) and job.module.tuned is not None
+    if own_model:
+        job.model.save(folder / "model")
     test = rows_to_score(job.task, config)
     evaluation = None
     if test:
@@ -122,8 +128,10 @@ def tune(
     state = _module_state(config, job.module) if config.keep_module else None
     state = kept or state
     prompts.save(prompt, folder, state)
-    store = library or Library()
-    name = store.add(prompt, library_name(card, config.tag), state, replace=True)
+    name = str(folder)
+    if not own_model:
+        store = library or Library()
+        name = store.add(prompt, library_name(card, config.tag), state, replace=True)
     summary = summary_of(job, outcome, evaluation, test) | {"borrowed": shares}
     write_results(folder, summary)
     adaptive = tuned if isinstance(tuned, AdaptivePrompt) else None

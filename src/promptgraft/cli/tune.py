@@ -133,12 +133,7 @@ def command(
         _print_plan(plan, settings.steps, as_json)
         return
     with terminal.progress(f"{settings.task} on {settings.model}") as report:
-        if isinstance(settings, api.JointConfig):
-            run = api.tune_jointly(settings, library=store, report=report)
-        elif settings.trains_weights:
-            run = api.tune_weights(settings, report=report)
-        else:
-            run = api.tune(settings, library=store, report=report)
+        run = api.run(settings, library=store, report=report)
     _print(run, store, as_json)
 
 
@@ -167,7 +162,10 @@ def _print(run: Run | JointRun | Weights, library: Library, as_json: bool) -> No
         return
     if borrowed := next(iter(run.summary["borrowed"].values()), None):
         print(f"Borrowed  {_shares(borrowed)}; the picture is {run.folder / 'borrowed.png'}")
-    print(f"Prompt  {run.name} in {library.path}")
+    if run.name == str(run.folder):
+        print(f"Prompt  {run.name}, of the model that was tuned with it: {run.folder / 'model'}")
+    else:
+        print(f"Prompt  {run.name} in {library.path}")
     print(f"Run     {run.folder}, with curves.png and results.json")
     print(f"Next    promptgraft show {run.name}")
 

@@ -3,12 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig
 
+from promptgraft import files
 from promptgraft.errors import ConfigError, DataError, PromptgraftError, did_you_mean
 from promptgraft.models import loading
 from promptgraft.models.batch import IGNORED, Batch, Encoded, Side
@@ -59,6 +61,19 @@ class FrozenModel(PromptedModel):
         fingerprint = loading.fingerprint(model)  # of the stored weights, before they are rounded
         nn.Module.to(model, place, wanted)
         return cls(model, tokenizer, name, revision, max_length, fingerprint)
+
+    def save(self, folder: Path) -> None:
+        """Write the model and its tokenizer to a folder, as transformers has them.
+
+        From then on it is the model of that folder: a prompt that is made for it names the folder,
+        and carries the fingerprint of the weights as they are now.
+        """
+        with files.whole_folder(folder) as new:
+            self.model.save_pretrained(new)
+            self.tokenizer.save_pretrained(new)
+        self.name, mark = str(folder), loading.fingerprint(self.model)
+        own = {"name": self.name, "revision": None, "fingerprint": mark}
+        self.reference = self.reference.model_copy(update=own)
 
     @torch.no_grad()
     def log_likelihood(

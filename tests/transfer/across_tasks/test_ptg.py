@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from conftest import tiny
-from pools import LENGTH, TEXTS, a_batch, build, card_for, some_prompts
+from pools import LENGTH, TEXTS, a_batch, build, card_for, given, some_prompts
 from promptgraft.errors import ConfigError
 from promptgraft.models.states import mean_states
+from promptgraft.training import Objective, TrainingConfig, train
 from promptgraft.transfer.across_tasks import AdaptivePrompt, restore
+from toy import a_task
 
 D = 16
 GROUPS = [0, 1, 0]
@@ -163,3 +165,38 @@ def test_heads_divide_the_sizes():
     assert build("ptg", tiny("t5"), heads=6).heads == 4
     with pytest.raises(ConfigError, match="reading=paper"):
         build("ptg", tiny("t5"), kind="prefix", reading="code")
+
+
+def test_a_tuned_backbone_learns_at_a_rate_of_its_own(tmp_path):
+    """One step of Adam moves every number that has a gradient by its learning rate."""
+    model = tiny("bart")
+    before = {name: w.clone() for name, w in model.model.named_parameters()}
+    module = build("ptg", model, backbone="tuned", lr_backbone=1e-4)
+    keys, own = module.prompt_keys.clone(), module.tuned.model
+    task = a_task(12)
+    config = TrainingConfig(steps=1, batch_size=4, lr=0.02, warmup=0, schedule="constant")
+    train(module, given(model).rows, Objective(own, task), config, tmp_path)
+    assert all(torch.equal(w, before[name]) for name, w in model.model.named_parameters())
+    moved = {n: (w - before[n]).abs().max().item() for n, w in own.model.named_parameters()}
+    assert moved["model.encoder.layers.0.fc1.weight"] == pytest.approx(1e-4, rel=0.01)
+    assert moved["model.shared.weight"] == pytest.approx(1e-4, rel=0.01)
+    assert (module.prompt_keys - keys).abs().max().item() == pytest.approx(0.02, rel=0.01)
+
+
+def test_a_tuned_backbone_encodes_instances_as_before_and_is_not_stored():
+    model = tiny("bert")
+    module = build("ptg", model, backbone="tuned")
+    assert module.rates == {"tuned": 3e-5}
+    batch = a_batch(model, module)
+    prompts = module(batch)["input"]
+    for weight in module.tuned.weights.values():
+        weight.data.add_(0.1)
+    assert torch.equal(module(batch)["input"], prompts)
+    value = AdaptivePrompt(module, card_for(module, model))
+    assert not any(name.startswith("tuned") for name in value.state.tensors)
+    assert (
+        value.state.settings["settings"] | {"backbone": "frozen", "encoder": model.name}
+        == (value.state.settings["settings"])
+    )
+    with pytest.raises(ConfigError, match="lr_backbone is for backbone=tuned"):
+        build("ptg", model, lr_backbone=1e-4)

@@ -23,7 +23,8 @@ class AdaptivePrompt:
     """
 
     def __init__(self, module: Transfer, card: PromptCard, task: int = 0) -> None:
-        self._module = copy.deepcopy(module).requires_grad_(False)
+        without: dict[int, object] = {id(module.tuned): None}  # the weights are no part of a prompt
+        self._module = copy.deepcopy(module, without).requires_grad_(False)
         self._task = task
         self.card = card
         self.usual: Prompt = value_of(self(), card)

@@ -14,6 +14,7 @@ from promptgraft.modules import Layout, PromptModule, Start
 from promptgraft.modules.registry import Registry
 from promptgraft.prompts import ModuleState
 from promptgraft.training import Objective, read
+from promptgraft.training.baselines import Baseline
 from promptgraft.transfer.across_tasks.pool import Pool
 
 
@@ -79,6 +80,8 @@ class Transfer(PromptModule):
 
     adapts  whether each row gets a prompt of its own, so that no one value can hold it
     joint   whether several target tasks can be tuned together
+    tuned   a copy of the model whose weights are trained with the prompt; it is run in the place
+            of the frozen one, and stored beside the prompt (`state` is without it)
     """
 
     Settings: ClassVar[type[Settings]]
@@ -90,6 +93,7 @@ class Transfer(PromptModule):
     def __init__(self, given: Given, settings: Any) -> None:
         super().__init__(given.layout)
         self.settings: Any = settings
+        self.tuned: Baseline | None = None
         self.tasks, self.sources = given.tasks, given.pool.names
 
     def each(self) -> list[PromptTensors]:
@@ -131,7 +135,7 @@ class Transfer(PromptModule):
                 "length": self.layout.length,
                 "sites": list(self.layout.sites),
             },
-            dict(self.state_dict()),
+            {n: t for n, t in self.state_dict().items() if not n.startswith("tuned.")},
         )
 
 

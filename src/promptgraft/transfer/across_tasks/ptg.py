@@ -4,11 +4,12 @@ import math
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from promptgraft.errors import ConfigError
 from promptgraft.models import Batch, FrozenModel, PromptTensors
+from promptgraft.training.baselines import FineTuning
 from promptgraft.transfer.across_tasks.clustering import cluster
 from promptgraft.transfer.across_tasks.instances import Encodings
 from promptgraft.transfer.across_tasks.learned import Fixed
@@ -18,6 +19,13 @@ from promptgraft.transfer.across_tasks.similarity import as_weights, vectors
 
 class PTGSettings(Settings):
     """PTG's choices; the last four are the ablations of its Table 5."""
+
+    backbone: Literal["frozen", "tuned"] = "frozen"
+    """tuned: the model's weights are trained too, as the released program does; the paper says both
+    (a frozen BART, and a rate for it). The prompt is then kept with a model of its own."""
+    lr_backbone: float | None = Field(default=None, gt=0)
+    """backbone=tuned: the weights' learning rate; default 3e-5. The run's own lr is that of keys,
+    query and attention."""
 
     reading: Literal["paper", "code"] = "paper"
     """paper: Eq. 2 and 4, cluster keys and prompt keys, one softmax. code: the released program's
@@ -44,6 +52,12 @@ class PTGSettings(Settings):
     instance: bool = True
     """False: the task's query alone."""
 
+    @model_validator(mode="after")
+    def _fits(self) -> "PTGSettings":
+        if self.lr_backbone is not None and self.backbone == "frozen":
+            raise ValueError("lr_backbone is for backbone=tuned; a frozen model has no rate")
+        return self
+
     @property
     def rate(self) -> float:
         return 1e-3
@@ -61,7 +75,16 @@ class PTG(Transfer):
 
     def __init__(self, given: Given, settings: PTGSettings) -> None:
         groups = _groups(given, settings)
-        super().__init__(given, settings.model_copy(update={"groups": groups}))
+        kept: dict[str, object] = {"groups": groups}
+        if settings.backbone == "tuned":
+            # Stored, it is PTG for a frozen model again: the tuned one. Instances are encoded by
+            # the model as it was, whatever becomes of its copy.
+            kept |= {"backbone": "frozen", "lr_backbone": None}
+            kept |= {"encoder": given.model.name} if settings.encoder == "own" else {}
+        super().__init__(given, settings.model_copy(update=kept))
+        if settings.backbone == "tuned":
+            self.tuned = FineTuning(given.model)
+            self.rates = {"tuned": settings.lr_backbone or 3e-5}
         self.pool = Fixed(given.pool.stack())
         self.adapts = settings.pool and settings.memory and settings.instance
         if not settings.memory:
