@@ -5,7 +5,7 @@ from promptgraft.api.joint import JointConfig, JointRun, tune_jointly
 from promptgraft.api.moving import Refined, refine, transfer
 from promptgraft.api.names import resolve
 from promptgraft.api.recommending import Recommendation, recommend
-from promptgraft.api.resuming import resume
+from promptgraft.api.running import resume, run
 from promptgraft.api.scoring import Scores, score
 from promptgraft.api.tuning import Plan, Run, plan, tune
 from promptgraft.api.understanding import Clusters, Explanation, clusters, explain
@@ -34,6 +34,7 @@ __all__ = [
     "refine",
     "resolve",
     "resume",
+    "run",
     "score",
     "transfer",
     "tune",
