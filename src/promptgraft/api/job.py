@@ -55,6 +55,7 @@ def prepare(
     dry  tune nothing, not even what a method would tune to find its start
     """
     task, model, template = _given(config, model, task)
+    running = model
     pool = sources(config, model, (task.name,), library)
     layout = layout_for(config, model, pool)
     initialiser, parents = initialiser_for(config, task, library)
@@ -83,21 +84,26 @@ def prepare(
             )
             method = across_tasks.build(config.method, given, config.transfer)
             if method.tuned is not None:
-                if config.tag is not None:
-                    raise ConfigError(
-                        f"tag={config.tag} names a prompt of the library, and one whose model is "
-                        "tuned with it stays in the run's folder, beside that model. Leave the tag "
-                        "out, or the model frozen: transfer.backbone=frozen"
-                    )
-                model = method.tuned.model
-                objective = Objective(model, task, config.objective, template)
+                running = _own_model(method.tuned, config)
+                objective = Objective(running, task, config.objective, template)
             module, learned = method, method.objective(objective)
             parents += across_tasks.parents(pool, f"{config.method}-source")
     if config.init == "prompt" and config.init_prompt is not None and config.method in PLAIN:
         _take_up(module, config, load_module(config.init_prompt, library))
-    validate = validation(config, model, task, module, objective, template)
+    validate = validation(config, running, task, module, objective, template)
     settled = {"pool": list(pool), "length": layout.length}
-    return Job(model, task, template, module, encoded, learned, validate, parents, settled)
+    return Job(running, task, template, module, encoded, learned, validate, parents, settled)
+
+
+def _own_model(tuned: Baseline, config: TuneConfig) -> FrozenModel:
+    """The copy of the model that a method tunes with the prompt."""
+    if config.tag is not None:
+        raise ConfigError(
+            f"tag={config.tag} names a prompt of the library, and one whose model is tuned with it "
+            "stays in the run's folder, beside that model. Leave the tag out, or the model frozen: "
+            "transfer.backbone=frozen"
+        )
+    return tuned.model
 
 
 def prepare_weights(
