@@ -1,6 +1,7 @@
 """CrossPT: the mixture as a loop, what each configuration has and trains, tasks in one batch."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -48,6 +49,44 @@ def test_the_mixture_as_a_loop(temperature):
                     expected[p, d] += powers[s] / sum(powers) * sources[s, p, d]
                 expected[p, d] += powers[-1] / sum(powers) * private[task, p, d]
         torch.testing.assert_close(module.each()[task]["input"], expected)
+
+
+def test_the_code_s_router_as_a_loop():
+    """Relaxed Bernoulli samples (Maddison et al. 2017), one row and one column at a time."""
+    settings = {"encoder": "none", "router": "bernoulli", "annealed": 8}
+    module = build("crosspt", tiny("t5"), tasks=TASKS, **settings)
+    module.router.data = torch.randn(len(TASKS), SOURCES + 1)
+    rows, sources, private = [1, 0, 1], module.shared()["input"], module.private()["input"]
+    batch = replace(a_batch(tiny("t5"), module), tasks=tuple(rows))
+    for number in range(10):
+        temperature = max(0.001, 0.001 ** (number / 8))
+        uniform = torch.rand(3, SOURCES + 1, generator=torch.Generator().manual_seed(number))
+        emitted = module(batch)["input"]
+        for row, task in enumerate(rows):
+            weights = []
+            for column in range(SOURCES + 1):
+                u = uniform[row, column].item()
+                logit = module.router[task, column].item() + math.log(u) - math.log(1 - u)
+                weights.append(torch.tensor(logit / temperature).sigmoid().item())
+            expected = weights[-1] * private[task]
+            for s in range(SOURCES):
+                expected = expected + weights[s] * sources[s]
+            expected = expected / max(sum(weights), 0.001)
+            torch.testing.assert_close(emitted[row], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_code_s_router_draws_in_training_alone():
+    model = tiny("t5")
+    module = build("crosspt", model, tasks=TASKS, router="bernoulli")
+    batch = a_batch(model, module)
+    drawn = module(batch)["input"]
+    assert not torch.allclose(drawn[0], drawn[1])
+    assert not torch.allclose(module(batch)["input"], drawn)
+    plain = build("crosspt", model, tasks=TASKS)
+    with torch.no_grad():
+        assert torch.equal(module(batch)[0]["input"], plain(batch)[0]["input"])
+    assert torch.equal(module.each()[1]["input"], plain.each()[1]["input"])
+    assert int(module.drawn) == 2
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)

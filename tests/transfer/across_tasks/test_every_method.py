@@ -17,6 +17,7 @@ METHODS = [
     ("crosspt", {}),
     ("crosspt", {"configuration": "SIP", "encoder": "none"}),
     ("crosspt", {"configuration": "SLP2", "encoder": "mlp", "hidden": 4}),
+    ("crosspt", {"router": "bernoulli", "annealed": 9}),
     ("ptg", {}),
     ("ptg", {"instance": False}),
     ("attempt", {}),
@@ -50,7 +51,8 @@ def test_gradients_reach_what_trains_and_nothing_else(method, settings, kind, fa
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
     assert all(parameter.grad is None for parameter in model.model.parameters())
-    assert all(torch.equal(b, before[name]) for name, b in module.named_buffers())
+    tables = {n: b for n, b in module.named_buffers() if b.is_floating_point()}  # counts may rise
+    assert all(torch.equal(b, before[name]) for name, b in tables.items())
 
 
 @pytest.mark.parametrize(("method", "settings"), METHODS, ids=IDS)

@@ -15,6 +15,7 @@ from promptgraft.transfer.across_tasks.learned import Fixed, Learned, PromptEnco
 from promptgraft.transfer.across_tasks.method import Borrowed, Given, Settings, Transfer, register
 from promptgraft.transfer.across_tasks.similarity import vectors
 
+COLDEST = 1e-3  # temperature at which the router's samples are all but zeros and ones
 NAMES = re.compile("PI?|SLP?(N|[1-9][0-9]*)?|SI(L|P|LP)")
 
 
@@ -65,6 +66,13 @@ class CrossPTSettings(Settings):
     temperature: Literal["adaptive", "one"] = "adaptive"
     """adaptive: 1 / log2(1 + S), smaller the more sources there are. (The paper's formula is lost
     in its text; this one falls as it says and is 1 for one source.)"""
+    router: Literal["softmax", "bernoulli"] = "softmax"
+    """How a row's weights are had in training. softmax: as in use, the paper's Eq. 1. bernoulli: as
+    in its author's code, drawn anew for each row, relaxed Bernoulli samples of the logits at a
+    temperature that falls from 1 to 0.001; here divided by their sum, so that what is trained is a
+    mixture too. In use both are the softmax."""
+    annealed: int = Field(default=500, gt=0)
+    """router=bernoulli: batches of training in which that temperature falls."""
     encoder: PromptEncoder = "linear"
     """The prompt encoder: none, linear, mlp or lstm."""
     encoders: Literal["shared", "own"] = "shared"
@@ -133,6 +141,8 @@ class CrossPT(Transfer):
         self.temperature = 1.0
         if settings.temperature == "adaptive" and count:
             self.temperature = 1 / math.log2(1 + count)
+        if settings.router == "bernoulli":
+            self.register_buffer("drawn", torch.zeros((), dtype=torch.long))
         self.rates = {
             "shared": settings.lr_sources or (0.05 if kind.from_pool else 0.15),
             "router": settings.lr_router,
@@ -152,31 +162,56 @@ class CrossPT(Transfer):
             return torch.ones(len(self.tasks), 1, device=some.device)
         return (self.router / self.temperature).softmax(-1)
 
-    def each(self) -> list[PromptTensors]:
-        weights = self.matrix()
+    def sampled(self, tasks: Tensor) -> Tensor:
+        """Attention weights [B, columns] drawn for rows of some tasks [B] (router=bernoulli).
+
+        What is drawn depends on the number of the batch alone, so that resuming is exact.
+        """
+        assert self.router is not None
+        seen = int(self.get_buffer("drawn"))
+        temperature = max(COLDEST, COLDEST ** (seen / self.settings.annealed))
+        generator = torch.Generator().manual_seed(seen)
+        chance = torch.rand(len(tasks), self.router.shape[1], generator=generator)
+        noise = chance.clamp(1e-6, 1 - 1e-6).logit().to(self.router.device)
+        weights = ((self.router[tasks] + noise) / temperature).sigmoid()
+        return weights / weights.sum(-1, keepdim=True).clamp(min=COLDEST)
+
+    def _mixed(self, weights: Tensor, tasks: Tensor) -> dict[str, Tensor]:
+        """Weights [N, columns] of prompts for N tasks [N] to tables [N, P, width]."""
         parts: list[dict[str, Tensor]] = []
         if self.shared is not None:
             shared = weights[:, : len(self.sources)]
             parts.append(
-                {
-                    n: torch.einsum("ts,spw->tpw", shared, table)
-                    for n, table in self.shared().items()
-                }
+                {n: torch.einsum("ns,spw->npw", shared, t) for n, t in self.shared().items()}
             )
         if self.private is not None:
             own = weights[:, -1, None, None]
-            parts.append({name: own * table for name, table in self.private().items()})
-        mixed = {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}
+            parts.append({name: own * table[tasks] for name, table in self.private().items()})
+        return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}
+
+    def each(self) -> list[PromptTensors]:
+        mixed = self._mixed(self.matrix(), torch.arange(len(self.tasks)))
         return [
             self.layout.shape({name: table[task] for name, table in mixed.items()})
             for task in range(len(self.tasks))
         ]
 
     def forward(self, batch: Batch | None = None) -> PromptTensors | list[PromptTensors]:
+        if self._samples and batch is not None:
+            tasks = torch.tensor(batch.tasks)
+            weights = self.sampled(tasks)
+            self.get_buffer("drawn").add_(1)
+            return self.layout.shape(self._mixed(weights, tasks))
         prompts = self.each()
         if batch is None or len(prompts) == 1:
             return prompts[0]
         return [prompts[task] for task in batch.tasks]
+
+    @property
+    def _samples(self) -> bool:
+        """Whether weights are drawn now: where gradients are taken, in training that is."""
+        drawing = self.settings.router == "bernoulli" and self.router is not None
+        return drawing and torch.is_grad_enabled()
 
     @torch.no_grad()
     def borrowed(self) -> Borrowed:
