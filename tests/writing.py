@@ -1,5 +1,6 @@
 """Files that tests read."""
 
+import gzip
 import json
 
 
@@ -8,3 +9,10 @@ def put(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
     return path
+
+
+def put_rows(path, rows):
+    """Write rows as compressed JSON lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt") as lines:
+        lines.writelines(json.dumps(row) + "\n" for row in rows)

@@ -1,19 +1,13 @@
 """Tiny models in folders, and facts about nothing for them to be asked."""
 
 import gzip
-import json
 
 import pytest
 
 from conftest import tiny
+from writing import put_rows
 
 OBJECTS = ["good", "bad", "great", "fun"]
-
-
-def write(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wt") as lines:
-        lines.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 @pytest.fixture
@@ -29,9 +23,9 @@ def place(tmp_path, monkeypatch):
                 {"sub_label": f"film {n}", "obj_label": OBJECTS[(n + number) % 4]}
                 for n in range(count)
             ]
-            write(data / relation / f"{split}.jsonl.gz", rows)
+            put_rows(data / relation / f"{split}.jsonl.gz", rows)
     wordings = [{"relation": r, "template": "[X] is [Y] ."} for r in ("P19", "P20")]
-    write(data / "meta" / "LAMA_relations.jsonl.gz", wordings)
+    put_rows(data / "meta" / "LAMA_relations.jsonl.gz", wordings)
     with gzip.open(data / "meta" / "common_vocab_cased.txt.gz", "wt") as lines:
         lines.write("\n".join([*OBJECTS, "is", "wonderful", "nowhere"]))
     monkeypatch.setenv("PROMPTGRAFT_DATA", str(tmp_path / "data"))

@@ -10,6 +10,7 @@ from promptgraft.errors import ConfigError, DataError
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import SoftPrompt
 from promptgraft.studies import STUDIES, grafting, ptfer, relations
+from promptgraft.studies.claims import Claim
 from promptgraft.studies.intervals import Mean
 from promptgraft.studies.moves import Moves
 from promptgraft.training import TrainingConfig
@@ -123,9 +124,9 @@ def test_methods_are_compared_in_pairs(place, monkeypatch):
 
 
 def test_claims_are_decided_by_their_intervals():
-    assert ptfer.Claim("", Mean(2.0, 1.0, 3.0)).verdict == "holds"
-    assert ptfer.Claim("", Mean(-2.0, -3.0, -1.0)).verdict == "the opposite holds"
-    assert ptfer.Claim("", Mean(0.5, -1.0, 2.0)).verdict == "not shown"
+    assert Claim("", Mean(2.0, 1.0, 3.0)).verdict == "holds"
+    assert Claim("", Mean(-2.0, -3.0, -1.0)).verdict == "the opposite holds"
+    assert Claim("", Mean(0.5, -1.0, 2.0)).verdict == "not shown"
 
 
 def test_the_papers_figures_are_all_there():

@@ -12,15 +12,17 @@ from promptgraft.cli import terminal
 EPILOG = """\b
 Example, at miniature scale (PROMPTGRAFT_DATA names a folder that holds lama/):
   promptgraft study ptfer -m mini/bert-s -m mini/bert-m -m mini/roberta-s
+  promptgraft study prefix-tuning -m mini/gpt2-m -m mini/bart-s
 
 \b
 The paper's models, from the hub:
   promptgraft study ptfer -m bert-base-cased -m bert-large-cased -m roberta-base -m roberta-large
+  promptgraft study prefix-tuning -m gpt2-medium -m facebook/bart-large --full
 """
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="STUDY", help="ptfer or grafting.")],
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="ptfer, grafting or prefix-tuning.")],
     models: Annotated[
         list[str], typer.Option("--model", "-m", help="A model that takes part; several of them.")
     ],
@@ -28,11 +30,14 @@ def command(
         list[str] | None,
         typer.Option(help="A table or figure, such as 3 or claims. [default: all]"),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Prompts tuned for each relation.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Prompts tuned of each kind.")] = 3,
     relation: Annotated[
         list[str] | None,
         typer.Option("--relation", help="A relation of LAMA, such as P19. [default: all 41]"),
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="The paper's steps, rows and samples: prefix-tuning.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="[default: studies/STUDY]")
     ] = None,
@@ -42,7 +47,7 @@ def command(
     A study that was stopped goes on where it was.
     """
     from promptgraft.errors import ConfigError
-    from promptgraft.studies import STUDIES, run
+    from promptgraft.studies import STUDIES, Setting, run
     from promptgraft.studies.relations import RELATIONS
 
     study = STUDIES[name]
@@ -51,5 +56,5 @@ def command(
         if one not in study.parts:
             raise ConfigError(f"{name} has no part {one!r}; it has {', '.join(study.parts)}.")
     folder = out or Path("studies") / name
-    page = run(study, models, folder, seeds, relation or RELATIONS, parts, terminal.note)
-    print(page)
+    setting = Setting(models, folder, seeds, full, relation or RELATIONS, terminal.note)
+    print(run(study, setting, parts))

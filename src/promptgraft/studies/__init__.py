@@ -4,5 +4,6 @@ A study keeps what it measured in its folder, so that one which was stopped goes
 """
 
 from promptgraft.studies.report import STUDIES, Study, run
+from promptgraft.studies.setting import Setting
 
-__all__ = ["STUDIES", "Study", "run"]
+__all__ = ["STUDIES", "Setting", "Study", "run"]

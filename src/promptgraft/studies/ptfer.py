@@ -5,14 +5,14 @@ method, and asked for the relation's test facts. Nothing is chosen by labels of 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from promptgraft.studies.intervals import Mean, difference, mean
+from promptgraft.studies.claims import Claim
+from promptgraft.studies.intervals import difference, mean
 from promptgraft.studies.moves import Moves
 from promptgraft.studies.tables import Table
 from promptgraft.transfer.across_models import Method, Relative
@@ -146,20 +146,6 @@ def table_5(moves: Moves) -> Table:
     return Table("5-families", "Table 5: between families", ["source", *moves.names], rows)
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A claim of the paper and the paired difference that decides about it, in points."""
-
-    text: str
-    difference: Mean
-
-    @property
-    def verdict(self) -> str:
-        if self.difference.low > 0:
-            return "holds"
-        return "the opposite holds" if self.difference.high < 0 else "not shown"
-
-
 def claims(moves: Moves) -> list[Claim]:
     """The paper's claims, each by paired differences over relations, pairs of models and seeds."""
     ours = _over_pairs(moves, PAPER)
@@ -209,10 +195,3 @@ def _dual(moves: Moves) -> tuple[list[list[float]], list[list[float]]]:
             a, b = (accuracies(moves, [source], target, PAPER) for source in (one, other))
             alone += [{r: (x[r] + y[r]) / 2 for r in x} for x, y in zip(a, b, strict=True)]
     return by_relation(both), by_relation(alone)
-
-
-def table_of(found: Sequence[Claim]) -> Table:
-    """The claims with their verdicts."""
-    rows = [[claim.text, str(claim.difference), claim.verdict] for claim in found]
-    heads = ["claim", "difference in points", "verdict at this scale"]
-    return Table("claims", "Which of the paper's claims hold", heads, rows)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from promptgraft.studies import drawing
 from promptgraft.studies.intervals import mean
 from promptgraft.studies.moves import Moves
 from promptgraft.studies.ptfer import (
@@ -20,13 +21,12 @@ from promptgraft.transfer.across_models import Method, Relative, shared_anchors
 from promptgraft.transfer.across_models.recipes import PAPER
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
 def figure_2(moves: Moves) -> Figure:
     """Accuracy against matching loss along the search, one curve for each pair of models."""
-    figure, place = _empty("matching loss", "accuracy, per cent")
+    figure, (place,) = drawing.empty("matching loss", "accuracy, per cent", size=(6, 4))
     for source in moves.names:
         for target in moves.names:
             found = [
@@ -52,7 +52,7 @@ def _searched(steps: int) -> Method:
 
 def figure_3(moves: Moves) -> Figure:
     """With and without Eq. 6, for each pair of models."""
-    figure, place = _empty("", "accuracy, per cent")
+    figure, (place,) = drawing.empty("", "accuracy, per cent", size=(6, 4))
     chosen = pairs(moves)
     for number, (name, method) in enumerate(
         {"normalised": PAPER, "as found": PAPER.model_copy(update={"normalise": False})}.items()
@@ -70,10 +70,9 @@ def figure_3(moves: Moves) -> Figure:
 
 def figure_4(moves: Moves) -> Figure:
     """Accuracy by the number of anchors, and by the length of the prompt."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    label = "accuracy, per cent"
+    figure, (left, right) = drawing.empty("virtual tokens", label, label)
+    left.set_xlabel("anchors, the most frequent ones")
     for source, target in pairs(moves):
         shared = len(shared_anchors([moves.model(source), moves.model(target)]))
         counts = [*(count for count in ANCHORS if count < shared), shared]
@@ -85,27 +84,9 @@ def figure_4(moves: Moves) -> Figure:
         ]
         right.plot(LENGTHS, by_length, marker="o", markersize=3, label=f"{source} to {target}")
     left.set_xscale("log", base=2)
-    _plain(left, "anchors, the most frequent ones", "accuracy, per cent")
-    _plain(right, "virtual tokens", "accuracy, per cent")
     right.legend(frameon=False, fontsize=6)
     return figure
 
 
 def _mean(measured: Sequence[Mapping[str, float]]) -> float:
     return fmean(value for one in measured for value in one.values())
-
-
-def _empty(across: str, up: str) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    place = figure.subplots()
-    _plain(place, across, up)
-    return figure, place
-
-
-def _plain(place: Axes, across: str, up: str) -> None:
-    place.set_xlabel(across)
-    place.set_ylabel(up)
-    place.spines[["top", "right"]].set_visible(False)
-    place.grid(alpha=0.15)

@@ -1,7 +1,7 @@
 """Tables of a study: for people as Markdown, for programs as CSV."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,3 +33,13 @@ class Table:
         with files.whole_file(path) as temporary, temporary.open("w", newline="") as stream:
             csv.writer(stream).writerows([self.heads, *self.rows])
         return path
+
+
+def of_figures(name: str, title: str, figures: Mapping[str, Mapping[str, float]]) -> Table:
+    """Published figures by method and column; a column that a method lacks stays empty."""
+    columns = list(dict.fromkeys(column for own in figures.values() for column in own))
+    rows = [
+        [method, *(f"{own[c]:g}" if c in own else "" for c in columns)]
+        for method, own in figures.items()
+    ]
+    return Table(name, title, ["method", *columns], rows)

@@ -1,0 +1,269 @@
+"""The tables of Prefix-Tuning (Li, Liang 2021): prefixes against fine-tuning and adapters."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from promptgraft import metrics
+from promptgraft.errors import ConfigError
+from promptgraft.studies import topics
+from promptgraft.studies.claims import Claim
+from promptgraft.studies.intervals import difference, mean
+from promptgraft.studies.setting import Setting
+from promptgraft.studies.tables import Table, of_figures
+from promptgraft.studies.tunings import Data, Tuned, Tunings, Way
+
+# The paper's rates are those of models a hundred times larger; at miniature scale one of several is
+# chosen for each task on its validation data.
+RATES = {
+    "fine-tuning": (1e-4, 3e-4, 1e-3),
+    "top-layers": (3e-4, 1e-3),
+    "adapter": (1e-3, 3e-3),
+    "prefix": (0.01, 0.03, 0.1),
+    "soft-prompt": (0.03, 0.1),
+}
+MINIATURE: Way = {
+    "steps": 200, "batch_size": 16, "evaluate_every": 50, "evaluate_rows": 100, "test_rows": 100,
+    "samples": 0, "decoding": {"num_beams": 5, "max_new_tokens": 60},
+}  # fmt: skip
+PAPER_RATES = {  # section 5.3 and appendix A.1
+    "fine-tuning": 5e-5, "top-layers": 5e-5, "adapter": 5e-5, "prefix": 5e-5, "soft-prompt": 5e-5,
+}  # fmt: skip
+PAPER: Way = {
+    "steps": 42_000, "batch_size": 10, "evaluate_every": 1000, "evaluate_rows": 500, "samples": 0,
+    "decoding": {"num_beams": 5, "max_new_tokens": 100, "min_new_tokens": 5},
+}  # fmt: skip
+FEW: Way = {"steps": 200, "batch_size": 10, "warmup": 0.25, "evaluate_every": 25}
+FEW_PAPER: Way = {"steps": 400, "batch_size": 10, "warmup": 0.25, "evaluate_every": 50}
+SIZES = (50, 100, 200, 500)
+LENGTHS = (1, 5, 10, 20, 40)
+INFIX = "{source} => {prompt}"
+WORDS = {
+    "random": None,
+    "table-to-text": "table-to-text",
+    "summarize": "summarize",
+    "elephant": "elephant",
+    "divide": "divide",
+}
+
+COLUMNS = {  # name of a column: task and metric
+    "e2e BLEU": ("e2e", "e2e_bleu"),
+    "e2e NIST": ("e2e", "nist"),
+    "e2e ROUGE-L": ("e2e", "coco_rougeL"),
+    "e2e CIDEr": ("e2e", "cider"),
+    "webnlg S": ("webnlg", "seen.bleu"),
+    "webnlg U": ("webnlg", "unseen.bleu"),
+    "webnlg A": ("webnlg", "bleu"),
+    "dart BLEU": ("dart", "bleu"),
+}
+TABLES = {"BLEU": "e2e_bleu", "NIST": "nist", "ROUGE-L": "coco_rougeL", "CIDEr": "cider"}
+SUMMARIES = {"ROUGE-1": "rouge1", "ROUGE-2": "rouge2", "ROUGE-L": "rougeL"}
+
+
+class PrefixTuning(Tunings):
+    """The runs of the paper, on a causal model for tables and a seq2seq model for summaries."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting, PAPER if setting.full else MINIATURE)
+        self.samples = 5 if setting.full else 2
+
+    @property
+    def writer(self) -> str:
+        """The causal model."""
+        return self._of_family("causal")
+
+    @property
+    def summariser(self) -> str:
+        return self._of_family("seq2seq")
+
+    def _of_family(self, family: str) -> str:
+        for name in self.setting.models:
+            if self.model(name).family == family:
+                return name
+        raise ConfigError(f"This part needs a {family} model; name one more with --model.")
+
+    def way(self, method: str, **settings: object) -> Way:
+        """A method with its rates."""
+        rates = PAPER_RATES if self.setting.full else RATES
+        return {"method": method, "lr": rates[method], **settings}
+
+    def prefix(self, **settings: object) -> Way:
+        return self.way("prefix", **{"module": "direct", "length": 10, **settings})
+
+    @property
+    def methods(self) -> Mapping[str, Way]:
+        return {
+            "fine-tuning": self.way("fine-tuning"),
+            "top 2 layers": self.way("top-layers", weights={"layers": 2}),
+            "adapter 3 %": self.way("adapter", weights={"share": 0.03}),
+            "adapter 0.1 %": self.way("adapter", weights={"share": 0.001}),
+            "prefix": self.prefix(),
+        }
+
+    def runs(self, model: str, data: Data, way: Way) -> list[Tuned]:
+        """One for each seed."""
+        return [self.tuned(model, data, way, seed) for seed in range(self.setting.seeds)]
+
+    def few(self, model: str, task: str, size: int, way: Way) -> list[list[Tuned]]:
+        """In low data: by sample, then by seed; two seeds as in the paper, one at miniature."""
+        usual = FEW_PAPER if self.setting.full else FEW
+        return [
+            [
+                self.tuned(model, Data(task, size, sample), {**way, **usual}, seed)
+                for seed in range(2 if self.setting.full else 1)
+            ]
+            for sample in range(self.samples)
+        ]
+
+
+def published() -> dict[str, Table]:
+    """The paper's figures, by the name of the part that measures the same."""
+    paper = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    return {
+        part: of_figures(f"paper-{part}", f"The paper's table {part}", paper[name])
+        for part, name in {"1": "tables", "2": "summaries", "3": "topics", "4": "places"}.items()
+    }
+
+
+def values(runs: Sequence[Tuned], metric: str) -> list[float]:
+    """One metric of some runs."""
+    return [run.scores[metric] for run in runs]
+
+
+def lacking() -> dict[str, str]:
+    """Columns of the paper that cannot be measured here, and what they need."""
+    needs = {name: metrics.get(metric).lack() for name, metric in TABLES.items()}
+    return {name: need for name, need in needs.items() if need}
+
+
+def tables() -> dict[str, str]:
+    """The metrics of texts from tables that can be measured here."""
+    return {name: metric for name, metric in TABLES.items() if name not in lacking()}
+
+
+def table_1(study: PrefixTuning) -> list[Table]:
+    """Tables to text: five methods on three tasks, and what each keeps for a task."""
+    rows = []
+    columns = {n: c for n, c in COLUMNS.items() if n.removeprefix("e2e ") not in lacking()}
+    for name, way in study.methods.items():
+        cells = []
+        for task, metric in columns.values():
+            runs = study.runs(study.writer, Data(task), way)
+            cells.append(str(mean([[value] for value in values(runs, metric)])))
+        kept = study.runs(study.writer, Data("e2e"), way)[0]
+        rows.append([name, f"{kept.stored:,}", f"{kept.share:.2%}", *cells])
+    heads = ["method", "numbers kept", "share", *columns]
+    title = f"Table 1: tables to text, {study.writer}"
+    return [Table("1-tables", title, heads, rows), published()["1"]]
+
+
+def table_2(study: PrefixTuning) -> list[Table]:
+    """Summaries: fine-tuning, a long prefix and a short one."""
+    ways = {
+        "fine-tuning": study.way("fine-tuning"),
+        "prefix": study.prefix(length=40),
+        "short prefix": study.prefix(length=5),
+    }
+    rows = [
+        [name, *_cells(study.runs(study.summariser, Data("xsum"), way), SUMMARIES)]
+        for name, way in ways.items()
+    ]
+    title = f"Table 2: summaries, {study.summariser}"
+    return [Table("2-summaries", title, ["method", *SUMMARIES], rows), published()["2"]]
+
+
+def table_3(study: PrefixTuning) -> list[Table]:
+    """Summaries of articles on topics that were not trained on (see `topics`)."""
+    rows = []
+    for name, way in (("fine-tuning", study.way("fine-tuning")), ("prefix", study.prefix())):
+        cells: list[str] = []
+        for split in topics.SPLITS:
+            runs = study.runs(study.summariser, Data("xsum", topics=split), way)
+            cells += _cells(runs, SUMMARIES)
+        rows.append([name, *cells])
+    heads = ["method", *(f"{split} {n}" for split in topics.SPLITS for n in SUMMARIES)]
+    title = f"Table 3: other topics, {study.summariser}"
+    return [Table("3-topics", title, heads, rows), published()["3"]]
+
+
+def table_4(study: PrefixTuning) -> list[Table]:
+    """Where the trained numbers are: at every layer before, at the input alone, in between."""
+    rows = [
+        [name, *_cells(study.runs(study.writer, Data("e2e"), way), tables())]
+        for name, way in places(study).items()
+    ]
+    title = f"Table 4: prefix, embeddings alone, infix, {study.writer}"
+    return [Table("4-places", title, ["method", *tables()], rows), published()["4"]]
+
+
+def places(study: PrefixTuning) -> dict[str, Way]:
+    """The ways of table 4."""
+    soft = {f"embedding-only {n}": study.way("soft-prompt", length=n) for n in (1, 10, 20)}
+    infix = {f"infix {n}": study.prefix(length=n, template=INFIX) for n in (1, 10, 20)}
+    return {"prefix": study.prefix(), **soft, **infix}
+
+
+def _cells(runs: Sequence[Tuned], columns: Mapping[str, str]) -> list[str]:
+    return [str(mean([[v] for v in values(runs, metric)])) for metric in columns.values()]
+
+
+def claims(study: PrefixTuning) -> list[Claim]:
+    """The paper's claims, each by paired differences over samples or seeds."""
+    e2e = Data("e2e")
+    prefix, whole = study.prefix(), study.way("fine-tuning")
+    writer = study.writer
+
+    def few(way: Way) -> list[list[float]]:
+        """By sample: all sizes and seeds."""
+        by_size = [study.few(writer, "e2e", size, way) for size in SIZES]
+        return [
+            [run.scores["e2e_bleu"] for runs in by_size for run in runs[sample]]
+            for sample in range(study.samples)
+        ]
+
+    def full(way: Way, data: Data = e2e, metric: str = "e2e_bleu") -> list[list[float]]:
+        return [[value] for value in values(study.runs(writer, data, way), metric)]
+
+    def at_100(way: Way) -> list[list[float]]:
+        return [values(runs, "e2e_bleu") for runs in study.few(writer, "e2e", 100, way)]
+
+    unseen = Data("webnlg"), "unseen.bleu"
+    lengths = {n: full(study.prefix(length=n)) for n in LENGTHS}
+    best = max(LENGTHS, key=lambda n: mean(lengths[n]).value)
+    ways = places(study)
+    return [
+        Claim("prefixes beat fine-tuning with 50 to 500 rows", difference(few(prefix), few(whole))),
+        Claim("prefixes beat fine-tuning on unseen categories",
+              difference(full(prefix, *unseen), full(whole, *unseen))),
+        Claim("prefixes beat infixes", difference(full(prefix), full(ways["infix 10"]))),
+        Claim("infixes beat embeddings alone",
+              difference(full(ways["infix 10"]), full(ways["embedding-only 10"]))),
+        Claim(f"length: {best} beats 1", difference(lengths[best], lengths[LENGTHS[0]])),
+        Claim(f"length: {best} beats {LENGTHS[-1]}",
+              difference(lengths[best], lengths[LENGTHS[-1]])),
+        Claim("real words to start from beat random numbers, 100 rows",
+              difference(at_100(start(study, "table-to-text")), at_100(start(study, "random")))),
+    ]  # fmt: skip
+
+
+def start(study: PrefixTuning, word: str) -> Way:
+    """A prefix that starts from a word of `WORDS`, or from random numbers."""
+    text = WORDS[word]
+    if text is None:
+        return study.prefix(init="uniform")
+    return study.prefix(init="text", init_text=text)
+
+
+def samples(study: PrefixTuning) -> list[Table]:
+    """What both wrote from the first tables of the test split (the paper's table 6)."""
+    task = study.task(Data("webnlg"))
+    inputs = task.subset("test", study.usual.get("test_rows", 100), 0).rows("test")
+    rows = []
+    ways = {"prefix": study.prefix(), "fine-tuning": study.way("fine-tuning")}
+    written = {n: study.runs(study.writer, Data("webnlg"), w)[0].texts for n, w in ways.items()}
+    for number, row in enumerate(inputs[: min(map(len, written.values()))]):
+        rows.append(["table", row["source"]])
+        rows += [[name, texts[number]] for name, texts in written.items()]
+        rows.append(["reference", task.references(row)[0]])
+    return [Table("samples", "What was written", ["", "text"], rows)]

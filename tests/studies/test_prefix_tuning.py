@@ -1,0 +1,116 @@
+"""The study of prefixes end to end on tiny models, and what it rests on."""
+
+import pytest
+
+from conftest import tiny
+from promptgraft.cli import main
+from promptgraft.errors import ConfigError
+from promptgraft.studies import Setting, prefix_tuning, topics
+from promptgraft.studies.prefix_tuning import PrefixTuning
+from promptgraft.studies.tunings import Data, Tunings
+from promptgraft.tasks import load
+from writing import put_rows
+
+QUICK = {
+    "steps": 2, "batch_size": 4, "evaluate_every": 1, "evaluate_rows": 4, "test_rows": 3,
+    "samples": 0, "decoding": {"max_new_tokens": 3},
+}  # fmt: skip
+SPORT = "the team won the match and the league cup in the last game of the season"
+CRIME = "police said in court that the trial of the man charged with murder goes on"
+OTHER = "a fine day for a walk in the hills with all of the family and the dog"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Models gpt2 and bart, and rows of four sets."""
+    for kind in ("gpt2", "bart"):
+        tiny(kind).model.save_pretrained(tmp_path / kind)
+        tiny(kind).tokenizer.save_pretrained(tmp_path / kind)
+    for task in ("e2e", "webnlg", "dart", "xsum"):
+        for split, count in (("train", 12), ("validation", 6), ("test", 6)):
+            rows = [
+                {
+                    "source": [SPORT, CRIME, OTHER][n % 3] + f" {n}",
+                    "target": "a good film",
+                    "references": ["a good film", "a great film"],
+                    "split_kind": ["seen", "unseen"][n % 2],
+                }
+                for n in range(count)
+            ]
+            put_rows(tmp_path / "data" / task / f"{split}.jsonl.gz", rows)
+    monkeypatch.setenv("PROMPTGRAFT_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(prefix_tuning, "MINIATURE", QUICK)
+    monkeypatch.setattr(prefix_tuning, "FEW", {"steps": 2, "evaluate_every": 1})
+    monkeypatch.setattr(prefix_tuning, "SIZES", (4, 6))
+    monkeypatch.setattr(prefix_tuning, "LENGTHS", (1, 2))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_study_writes_its_page_and_goes_on_where_it_was(place, capsys, monkeypatch):
+    words = ["study", "prefix-tuning", "-m", "./gpt2", "-m", "./bart", "--seeds", "1"]
+    words += [option for part in ("1", "3", "figure-4", "samples") for option in ("--part", part)]
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 0, capsys.readouterr().err
+    page = place / "studies" / "prefix-tuning" / "README.md"
+    text = page.read_text()
+    assert "Table 1: tables to text, ./gpt2" in text
+    assert "Table 3: other topics, ./bart" in text
+    assert "The paper's table 3" in text
+    assert (page.parent / "figure-4.png").read_bytes().startswith(b"\x89PNG")
+    assert not (page.parent / "run").exists()
+    monkeypatch.setattr(Tunings, "_measured", None)  # nothing is measured again
+    with pytest.raises(SystemExit) as again:
+        main(words)
+    assert again.value.code == 0
+    assert page.read_text() == text
+
+
+def test_the_rate_is_the_best_on_validation_data_and_the_same_for_few_rows(place):
+    study = PrefixTuning(Setting(["./gpt2"], place / "out", seeds=1))
+    way = study.prefix(length=2)
+    plain = {"method": "prefix", "module": "direct"}
+    by_rate = {
+        rate: study._run("./gpt2", Data("e2e"), {**plain, "lr": rate}, 0, test=False).dev
+        for rate in prefix_tuning.RATES["prefix"]
+    }
+    best = max(by_rate, key=lambda rate: by_rate[rate])
+    assert study.rate("./gpt2", Data("e2e"), way) == best
+    few = study.tuned("./gpt2", Data("e2e", 4, 1), way)
+    again = study._run("./gpt2", Data("e2e", 4, 1), {**way, "lr": best}, 0)
+    assert few == again
+    layers, heads, size = study.model("./gpt2").geometry.sites["self"]
+    assert few.stored == layers * 2 * 2 * heads * size  # keys and values of two virtual tokens
+
+
+def test_few_rows_have_few_validation_rows(place):
+    task = Data("e2e", 6, 0).load()
+    assert len(task.rows("train")) == 6
+    assert len(task.rows("validation")) == 2
+    other = Data("e2e", 6, 1).load()
+    assert other.rows("train") != task.rows("train")
+
+
+def test_topics_of_training_and_test_differ(place):
+    assert [topics.topic_of(t) for t in (SPORT, CRIME, OTHER, "")] == [
+        "sport", "crime", "other", "other",
+    ]  # fmt: skip
+    divided = topics.by_topic(load("xsum"), "news to sports")
+    assert {topics.topic_of(row["source"]) for row in divided.rows("test")} == {"sport"}
+    assert "sport" not in {topics.topic_of(row["source"]) for row in divided.rows("train")}
+    within = topics.by_topic(load("xsum"), "within news")
+    assert {topics.topic_of(row["source"]) for row in within.rows("train")} == {"crime"}
+    assert {topics.topic_of(row["source"]) for row in within.rows("test")} == {"other"}
+
+
+def test_a_part_says_which_family_it_lacks(place):
+    study = PrefixTuning(Setting(["./gpt2"], place / "out", seeds=1))
+    with pytest.raises(ConfigError, match="seq2seq model; name one more with --model"):
+        prefix_tuning.table_2(study)
+
+
+def test_all_published_figures_are_there():
+    tables = prefix_tuning.published()
+    assert tables["1"].rows[-1][:2] == ["prefix", "69.7"]
+    assert [len(table.rows) for table in tables.values()] == [5, 3, 2, 7]
