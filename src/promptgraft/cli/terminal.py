@@ -72,23 +72,27 @@ def scores(evaluation: Evaluation | Scores) -> str:
     """`accuracy 81.2 (78.4 to 83.9)  f1 …`: per cent, with 95 % intervals."""
     parts = []
     for name, value in evaluation.scores.items():
-        span = " to ".join(_shown(name, end) for end in evaluation.intervals.get(name, ()))
-        parts.append(f"{name} {_shown(name, value)}" + (f" ({span})" if span else ""))
+        span = " to ".join(shown(name, end) for end in evaluation.intervals.get(name, ()))
+        parts.append(f"{name} {shown(name, value)}" + (f" ({span})" if span else ""))
     return "  ".join(parts)
 
 
 def print_groups(groups: Mapping[str, Mapping[str, float]]) -> None:
     """`seen: bleu 61.2  ter 35.0`, a line for each group of rows that was scored apart."""
     for group, values in groups.items():
-        print(f"{group}: " + "  ".join(f"{name} {_shown(name, v)}" for name, v in values.items()))
+        print(f"{group}: " + "  ".join(f"{name} {shown(name, v)}" for name, v in values.items()))
 
 
 def _validated(measure: str, score: float) -> str:
-    return f"loss {-score:.3f}" if measure == "loss" else f"{measure} {score:.1f}"
+    return f"{measure} {shown(measure, -score if measure == 'loss' else score)}"
 
 
-def _shown(name: str, value: float) -> str:
-    return f"{value:.2f}" if name in SMALL_SCALES else f"{value:.1f}"
+def shown(name: str, value: float) -> str:
+    """A value of a metric, the last word of a name such as "validation loss" or "rte accuracy"."""
+    *_, metric = name.split()
+    if metric == "loss":
+        return f"{value:.3f}"
+    return f"{value:.2f}" if metric in SMALL_SCALES else f"{value:.1f}"
 
 
 @contextmanager

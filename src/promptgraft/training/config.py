@@ -81,9 +81,9 @@ def read(
     try:
         return config.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(config, dict(item)) for item in error.errors()]
+        lines = [problem(config, dict(item)) for item in error.errors()]
     where = f" in {source}" if source is not None else ""
-    raise ConfigError(f"Settings{where} are wrong:\n" + "\n".join(f"  {p}" for p in problems))
+    raise ConfigError(f"Settings{where} are wrong:\n" + "\n".join(f"  {line}" for line in lines))
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
@@ -96,18 +96,29 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise ConfigError(f"Expected key=value, got {text!r}; for example lr=0.01.")
-        *outer, last = key.strip().split(".")
-        place = settings
-        for name in outer:
-            place = place.setdefault(name, {})
         try:
-            place[last] = None if value.lower() == "none" else yaml.safe_load(value)
+            put(settings, key, None if value.lower() == "none" else yaml.safe_load(value))
         except yaml.YAMLError:
-            place[last] = value
+            put(settings, key, value)
     return settings
 
 
-def _problem(config: type[BaseModel], item: dict[str, Any]) -> str:
+def put(settings: dict[str, Any], key: str, value: Any) -> None:
+    """Set what "data.text" means: the entry `text` of the mapping `data`.
+
+    Raises ConfigError if there is something else in the place of that mapping.
+    """
+    *outer, last = key.strip().split(".")
+    place = settings
+    for name in outer:
+        place = place.setdefault(name, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"{key}: {name} is {place!r} already, which has no entries.")
+    place[last] = value
+
+
+def problem(config: type[BaseModel], item: dict[str, Any]) -> str:
+    """One of pydantic's errors in a line; an unknown key names the nearest one."""
     key = ".".join(map(str, item["loc"])) or "settings"
     if item["type"] == "extra_forbidden":
         return f"{key}: there is no such setting." + did_you_mean(key, config.model_fields)
