@@ -31,6 +31,7 @@ from promptgraft.cli import (
     show,
     similar,
     study,
+    sweep,
     tag,
     terminal,
     transfer,
@@ -92,6 +93,7 @@ for name, module in {
     "index": index,
     "serve": serve,
     "study": study,
+    "sweep": sweep,
     "doctor": doctor,
 }.items():
     app.command(name, epilog=module.EPILOG)(module.command)

@@ -21,3 +21,9 @@ Model = Annotated[
     str | None,
     typer.Option("--model", "-m", help="A mini, a local folder or a model of the hub."),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray", metavar="ADDRESS", help="On the Ray cluster there; local: on one of this machine."
+    ),
+]
