@@ -77,6 +77,23 @@ class Batch:
         return Batch(**moved)
 
 
+def text_of(batch: Batch, causal: bool) -> Tensor:
+    """Which tokens are the text that a prompt may change: [B, T] bool.
+
+    Those behind the row's last virtual token, or from where a prefix is seen on. In a causal model,
+    which reads input and answer as one, up to the token that the answer is first predicted from:
+    so an input is the same text in training, scoring and generation.
+    """
+    virtual = batch.tokens < 0
+    text = batch.mask & (virtual.flip(1).cumsum(1).flip(1) == 0)
+    if batch.prefix_at is not None:
+        text &= torch.arange(text.shape[1], device=text.device) >= batch.prefix_at[:, None]
+    if causal:
+        asked = (batch.labels != IGNORED).long()
+        text &= asked.cumsum(1) - asked == 0
+    return text
+
+
 def collate(rows: Sequence[Encoded], pad: int, split: bool = True, side: Side = "right") -> Batch:
     """Pad rows to one batch.
 

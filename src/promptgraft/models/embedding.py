@@ -29,9 +29,11 @@ class _Seat:
     def __init__(self, port: Port) -> None:
         self.port = port
         self.ids: Tensor | None = None
+        self.changes: Tensor | None = None
 
     def before(self, _module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         ids: Tensor = arguments[0]
+        self.changes, self.port.changes = self.port.changes, None  # the first look-up's alone
         # An encoder without virtual tokens must not be dragged into the prompt's backward pass.
         if self.port.vectors is None or not (ids < 0).any():
             return arguments
@@ -40,10 +42,10 @@ class _Seat:
 
     def after(self, _module: nn.Module, _arguments: tuple[Any, ...], output: Tensor) -> Tensor:
         ids, self.ids = self.ids, None
-        if ids is None or self.port.vectors is None:
-            return output
-        inserted = insert(output, ids, self.port.vectors)
-        return inserted if self.port.changes is None else change(inserted, ids, self.port.changes)
+        if ids is not None and self.port.vectors is not None:
+            output = insert(output, ids, self.port.vectors)
+        changes, self.changes = self.changes, None
+        return output if changes is None else output + rows(changes, len(output)).to(output.dtype)
 
 
 def insert(embedded: Tensor, ids: Tensor, vectors: Tensor) -> Tensor:
@@ -67,14 +69,12 @@ def insert(embedded: Tensor, ids: Tensor, vectors: Tensor) -> Tensor:
     return torch.where(virtual[..., None], inserted, embedded)
 
 
-def change(embedded: Tensor, ids: Tensor, changes: Tensor) -> Tensor:
-    """Add change n to the n-th token of the text behind the row's first virtual token.
+def placed(changes: Tensor, text: Tensor) -> Tensor:
+    """Change n for the n-th token of a row's text, zeros for all others.
 
-    embedded [B, T, D], ids [B, T], changes [B or 1, M, D]; returns [B, T, D].
+    changes [B or 1, M, D], text [B, T] bool; returns [B, T, D].
     """
-    text = (ids >= 0) & ((ids < 0).cumsum(1) > 0)
     places = text.cumsum(1) - 1
     changed = text & (places < changes.shape[1])
-    batch = torch.arange(len(ids), device=ids.device)[:, None]
-    added = rows(changes.to(embedded.dtype), len(ids))[batch, places.where(changed, 0)]
-    return embedded + added * changed[..., None]
+    batch = torch.arange(len(text), device=text.device)[:, None]
+    return rows(changes, len(text))[batch, places.where(changed, 0)] * changed[..., None]

@@ -17,8 +17,8 @@ from promptgraft.prompts import Prefix, PromptCard, SoftPrompt
 PromptTensors = Mapping[str, Tensor]
 """What a module emits: "input" [P, D], or sites [L, 2, P, H_kv, d_head]; a leading B if per row.
 
-With "input" there may be "text" [M, D]: added to the embeddings of the first M tokens of the text
-behind the prompt (seq2seq and masked models).
+With either there may be "text" [M, D]: added to the embeddings of the first M tokens of the text
+(see `batch.text_of`).
 """
 
 Emitter = Callable[..., PromptTensors | Sequence[PromptTensors]]
@@ -127,12 +127,7 @@ def fits(
     )
     for tensors in prompts:
         sites = sites_of(tensors)
-        if "text" in tensors and geometry.family == "causal":
-            raise PromptgraftError(
-                f"{name} is causal: it reads input and answer as one text, and a prompt cannot "
-                "change the embeddings of the input alone."
-            )
-        if sites and len(sites) < len(tensors):
+        if sites and "input" in tensors:
             raise PromptgraftError("A prompt is either virtual tokens or a prefix; got both.")
         if sites and not takes_prefixes:
             raise PromptgraftError(

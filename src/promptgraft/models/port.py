@@ -41,7 +41,7 @@ class Port:
     """The prompts of the batch that a model runs at the moment; empty between batches.
 
     vectors  [B or 1, P, D], for the virtual tokens in the input ids
-    changes  [B or 1, M, D], added to the embeddings of the text behind them
+    changes  [B, T, D], added to what the next look-up of embeddings gives, which takes them away
     sites    prefixes, by attention site
     """
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from promptgraft.errors import ConfigError, DataError, PromptgraftError, WrongModelError
 from promptgraft.models import activation, attention, checkpointing, embedding, loading, output
-from promptgraft.models.batch import IGNORED, Batch, Encoded, Side, collate
+from promptgraft.models.batch import IGNORED, Batch, Encoded, Side, collate, text_of
 from promptgraft.models.encoding import Encoder
 from promptgraft.models.gather import (
     OnePrompt,
@@ -242,6 +242,10 @@ class PromptedModel:
             )
         return parsed
 
+    def fields(self, prompt: OnePrompt) -> tuple[str, ...]:
+        """The fields of a row that a prompt's template reads, in their order."""
+        return self._template(prompt, None).fields
+
     def collate(
         self,
         encoded: Sequence[Encoded],
@@ -342,7 +346,7 @@ class PromptedModel:
     def _prompts(
         self, batch: Batch, prompt: Prompts
     ) -> tuple[Tensor | None, dict[str, SitePrefix], Tensor | None]:
-        """The batch's virtual tokens, prefixes and changes of its text's embeddings.
+        """The batch's virtual tokens, prefixes and changes of its text's embeddings [B, T, D].
 
         Soft prompts are compiled where heads are split.
         """
@@ -353,6 +357,8 @@ class PromptedModel:
         of = gathered.index(len(batch))
         texts = [batched_vectors(tensors, "text") for tensors in gathered.tensors]
         changes = texts[0] if len(texts) == 1 else merge_vectors(texts, of)
+        if changes is not None:
+            changes = embedding.placed(changes, text_of(batch, self.family == "causal"))
         heads = batch.head_of or (0,) * len(batch)
         units = {
             unit: place for place, unit in enumerate(dict.fromkeys(zip(of, heads, strict=True)))

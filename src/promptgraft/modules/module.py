@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from promptgraft.models import Batch, PromptTensors
+from promptgraft.models.gather import sites_of
 from promptgraft.modules.layout import Layout
 from promptgraft.modules.registry import Registry
 from promptgraft.prompts import Prefix, Prompt, PromptCard, SoftPrompt
@@ -45,10 +46,10 @@ class PromptModule(nn.Module, ABC):
 
 
 def value_of(tensors: PromptTensors, card: PromptCard) -> Prompt:
-    """Unbatched prompt tensors as a value."""
+    """Unbatched prompt tensors as a value; a change of the text's embeddings is no part of it."""
     if card.kind == "soft-prompt":
         return SoftPrompt(tensors["input"], card)
-    return Prefix(tensors, card)
+    return Prefix(sites_of(tensors), card)
 
 
 Start = dict[str, Tensor] | None

@@ -27,20 +27,12 @@ METHODS = [
 IDS = ["-".join(map(str, [name, *settings.values()])) for name, settings in METHODS]
 
 
-def built(method, model, kind, settings):
-    if method == "dept" and (kind == "prefix" or model.family == "causal"):
-        with pytest.raises(ConfigError, match="dept"):
-            build(method, model, kind=kind, **settings)
-        pytest.skip("DePT is for soft prompts of models that read the input apart")
-    return build(method, model, kind=kind, **settings)
-
-
 @pytest.mark.parametrize(("method", "settings"), METHODS, ids=IDS)
 @pytest.mark.parametrize("kind", ["soft-prompt", "prefix"])
 @pytest.mark.parametrize("family", ["gpt2", "t5", "bert"])
 def test_gradients_reach_what_trains_and_nothing_else(method, settings, kind, family):
     model = tiny(family)
-    module = built(method, model, kind, settings)
+    module = build(method, model, kind=kind, **settings)
     for parameter in module.parameters():  # what starts at zero hides what it is multiplied with
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     before = {name: buffer.clone() for name, buffer in module.named_buffers()}
@@ -59,7 +51,7 @@ def test_gradients_reach_what_trains_and_nothing_else(method, settings, kind, fa
 @pytest.mark.parametrize("kind", ["soft-prompt", "prefix"])
 def test_frozen_is_the_module(method, settings, kind):
     model = tiny("bart")
-    module = built(method, model, kind, settings)
+    module = build(method, model, kind=kind, **settings)
     for parameter in module.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     card = card_for(module, model)

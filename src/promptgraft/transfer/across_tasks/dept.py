@@ -1,4 +1,8 @@
-"""DePT (Shi and Lipani 2024): a short prompt, and a low-rank change of the text's embeddings."""
+"""DePT (Shi and Lipani 2024): a short prompt, and a low-rank change of the text's embeddings.
+
+The paper has it for soft prompts of encoder-decoders. Here the prompt may be a prefix too, and the
+model causal: what is changed is the input alone (`models.batch.text_of`), never the answer.
+"""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -7,7 +11,6 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from promptgraft.errors import ConfigError
 from promptgraft.models import Batch, PromptTensors
 from promptgraft.transfer.across_tasks.method import Given, Settings, Transfer, register
 
@@ -18,7 +21,8 @@ class DePTSettings(Settings):
     rank: int = Field(default=30, gt=0)
     """r, of the change."""
     positions: int = Field(default=256, gt=0)
-    """M, the tokens of the text that are changed: the first of them behind the prompt."""
+    """M, the tokens of the text that are changed: the first of them behind the prompt, or of all
+    that see the prefix."""
     lr_change: float = Field(default=5e-4, gt=0)
     """Learning rate of the change; the run's own lr is that of the prompt."""
 
@@ -29,31 +33,26 @@ class DePTSettings(Settings):
 
 @register("dept")
 class DePT(Transfer):
-    """Prompt [P, D], and A B added to the text's embeddings, A [M, r] and B [r, D].
+    """Tables [P, width] for the input or for each site, and A B added to the text's embeddings,
+    A [M, r] and B [r, D].
 
     The change depends on a token's place alone, and starts at zero. With a pool the prompt starts
-    from its mean. It has as many numbers as a plain prompt of l tokens if r = (l - P) D / (M + D).
+    from its mean. It has as many numbers as a soft prompt of l tokens if r = (l - P) D / (M + D).
     """
 
     Settings: ClassVar = DePTSettings
     needs_pool: ClassVar = False
-    adapts = True  # not to rows, but a soft prompt cannot hold the change
+    adapts = True  # not to rows, but a plain value cannot hold the change
 
     def __init__(self, given: Given, settings: DePTSettings) -> None:
         super().__init__(given, settings)
-        if given.layout.kind != "soft-prompt":
-            raise ConfigError("dept tunes a soft prompt; its pool holds prefixes.")
-        if given.model.family == "causal":
-            raise ConfigError(
-                f"dept changes the input's embeddings, not the answer's; {given.model.name} is "
-                "causal and reads both as one text. Choose another method or another model."
-            )
         start = given.pool.stack() if len(given.pool) else given.drawn(1)
         size = given.layout.embedding_size
-        self.prompt = nn.Parameter(start["input"].mean(0))
+        self.tables = nn.ParameterDict({name: table.mean(0) for name, table in start.items()})
         self.change_rows = nn.Parameter(torch.randn(settings.positions, settings.rank))
         self.change_columns = nn.Parameter(torch.zeros(settings.rank, size))
         self.rates: Mapping[str, float] = {"change": settings.lr_change}
 
     def forward(self, batch: Batch | None = None) -> PromptTensors:
-        return {"input": self.prompt, "text": self.change_rows @ self.change_columns}
+        prompt = self.layout.shape(dict(self.tables.items()))
+        return {**prompt, "text": self.change_rows @ self.change_columns}
