@@ -1,19 +1,24 @@
-"""Run the examples of the README and of every command's help, and write down what they print.
+"""Run the examples of the README, the pages and every command's help; write down what they print.
 
-    python scripts/record_examples.py            all of them, in their order
+    python scripts/record_examples.py            README and help, in their order
     python scripts/record_examples.py cli        the help of the commands only
+    python scripts/record_examples.py PAGE...    pages of docs/, each in a place of its own
 
 Everything runs in a home and a folder of its own, so the first example meets an empty library.
 What follows a line `$ command` is replaced by the command's real output, up to the next command,
 the end of the block or an empty line; the block after a python block by what that prints.
 """
 
+import contextlib
+import io
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import pages
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("demo", "tune", "eval", "generate", "transfer", "ls", "show", "doctor")
@@ -65,11 +70,35 @@ def record_readme(shell: Shell) -> None:
 
     def program(found: re.Match[str]) -> str:
         (shell.folder / "program.py").write_text(found[1])
-        return f"```python\n{found[1]}```\n\n```\n{shell('python program.py')}\n```"
+        return f"{fence}\n{found[1]}```\n\n```\n{shell('python program.py')}\n```"
 
-    file = ROOT / "README.md"
+    file, fence = ROOT / "README.md", "```python varies"
     text = re.sub(r"^```\n(\$ .*?)\n```$", block, file.read_text(), flags=re.M | re.S)
-    text = re.sub(r"^```python\n(.*?)```(?:\n\n```\n.*?\n```)?$", program, text, flags=re.M | re.S)
+    text = re.sub(rf"^{fence}\n(.*?)```(?:\n\n```\n.*?\n```)?$", program, text, flags=re.M | re.S)
+    file.write_text(text)
+
+
+def record_page(shell: Shell, file: Path) -> None:
+    """Console blocks by the shell; python blocks, which go on from each other, in this process."""
+    os.environ.update(HOME=str(shell.home))
+    os.environ.pop("PROMPTGRAFT_LIBRARY", None)
+    os.environ.pop("PROMPTGRAFT_DATA", None)
+    os.chdir(shell.folder)
+    text = file.read_text()
+    namespace: dict[str, object] = {}
+    made: list[tuple[pages.Block, str]] = []  # what stands in a block's place
+    for block in filter(lambda block: block.runs, pages.blocks(text)):
+        if block.title:
+            (shell.folder / block.title).write_text(block.text)
+        elif block.language == "python":
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                exec(block.text, namespace)
+            if block.output:
+                made.append((block.output, printed.getvalue()))
+        elif block.language == "console":
+            made.append((block, recorded(shell, block.text) + "\n"))
+    for block, new in reversed(made):
+        text = text[: block.start] + new + text[block.start + len(block.text) :]
     file.write_text(text)
 
 
@@ -85,6 +114,12 @@ def record_help(shell: Shell, name: str) -> None:
 
 
 def main() -> None:
+    files = [Path(word).resolve() for word in sys.argv[1:] if word != "cli"]
+    for file in files:
+        with tempfile.TemporaryDirectory() as folder:
+            record_page(Shell(Path(folder)), file)
+    if files:
+        return
     with tempfile.TemporaryDirectory() as folder:
         shell = Shell(Path(folder))
         if sys.argv[1:] != ["cli"]:
