@@ -10,6 +10,7 @@ from promptgraft.training import TrainingConfig
 from promptgraft.training.baselines import BASELINES
 from promptgraft.transfer.across_tasks import METHODS, settings_of
 
+AUTO = "auto"  # see api.choosing
 PLAIN = ("soft-prompt", "prefix")  # methods that start from no other prompts
 RATES = {  # learning rates that did best on validation data, by method and module
     ("soft-prompt", "direct"): 0.03,
@@ -29,11 +30,15 @@ class TuneConfig(TrainingConfig):
     """Settings of the task, as `tasks.load` takes them: text, label, verbalizer, metrics, ..."""
     method: str = "soft-prompt"
     """soft-prompt or prefix; from a pool of source prompts, a method of transfer.across_tasks:
-    crosspt, spot, ...; or for comparison one of training.baselines: fine-tuning, lora, ..."""
+    crosspt, spot, ..., or auto, which borrows from the pool only where that helps; or for
+    comparison one of training.baselines: fine-tuning, lora, ..."""
     pool: list[str] = Field(default_factory=list)
     """Source prompts: names in the library, patterns such as glue/*, or folders."""
     transfer: dict[str, Any] = Field(default_factory=dict)
-    """Settings of a method of transfer.across_tasks, as its class names them."""
+    """Settings of a method of transfer.across_tasks, as its class names them; of auto those of
+    api.choosing.AutoSettings."""
+    choice: dict[str, Any] | None = None
+    """What method=auto chose and why; it writes that itself, with the method that it chose."""
     weights: dict[str, Any] = Field(default_factory=dict)
     """Settings of a baseline, as its class names them: layers, share, rank, ..."""
     module: str = "direct"
@@ -80,7 +85,7 @@ class TuneConfig(TrainingConfig):
     @field_validator("method")
     @classmethod
     def _known(cls, method: str) -> str:
-        known = [*PLAIN, *METHODS.names(), *BASELINES.names()]
+        known = [*PLAIN, *METHODS.names(), AUTO, *BASELINES.names()]
         if method not in known:
             raise ValueError(f"expected one of {', '.join(known)}.{did_you_mean(method, known)}")
         return method
@@ -89,6 +94,11 @@ class TuneConfig(TrainingConfig):
     def _fits(self) -> "TuneConfig":
         if self.fit and self.module == "direct":
             raise ValueError("fit is for module=mlp, linear or lstm; direct starts exactly")
+        if (self.noise or self.hull) and (self.method == "prefix" or self.trains_weights):
+            raise ValueError(
+                f"noise and hull are for soft prompts, which stand among token embeddings; "
+                f"{self.method} tunes none"
+            )
         return self
 
     @field_validator("pool", mode="before")

@@ -54,7 +54,7 @@ def prepare(
 
     dry  tune nothing, not even what a method would tune to find its start
     """
-    task, model, template = _given(config, model, task)
+    task, model, template = loaded(config, model, task)
     running = model
     pool = sources(config, model, (task.name,), library)
     layout = layout_for(config, model, pool)
@@ -110,7 +110,7 @@ def prepare_weights(
     config: TuneConfig, model: FrozenModel | None, task: Task | None
 ) -> Job[Baseline]:
     """The same for a baseline: weights of a copy of the model, and no prompt."""
-    task, model, template = _given(config, model, task)
+    task, model, template = loaded(config, model, task)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         module = baselines.build(config.method, model, config.weights)
@@ -120,10 +120,10 @@ def prepare_weights(
     return Job(module.model, task, template, module, encoded, objective, validate, (), {})
 
 
-def _given(
+def loaded(
     config: TuneConfig, model: FrozenModel | None, task: Task | None
 ) -> tuple[Task, FrozenModel, str]:
-    """The task with its few rows, the model, and the template."""
+    """The task with its few rows, the model, and the template: as passed, or by their names."""
     task = task or tasks.load(config.task, **config.data)
     if config.few_shot is not None:
         task = task.few_shot(config.few_shot, config.seed)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from promptgraft import files
+from promptgraft.api import choosing
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.joint import JointConfig, JointRun, tune_jointly
 from promptgraft.api.tuning import Run, tune
@@ -49,6 +50,6 @@ def resume(
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run was stopped there."""
+    """Whether a run was stopped there, in training or while its method was being chosen."""
     files.heal(folder / "checkpoint")
-    return (folder / "checkpoint").is_dir()
+    return (folder / "checkpoint").is_dir() or (folder / choosing.KEPT).exists()

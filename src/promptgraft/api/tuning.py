@@ -9,8 +9,9 @@ from typing import Any
 import promptgraft
 from promptgraft import prompts
 from promptgraft.analysis import curves
+from promptgraft.api import choosing
 from promptgraft.api.borrowing import keep_borrowed, with_shares
-from promptgraft.api.config import TuneConfig
+from promptgraft.api.config import AUTO, TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
 from promptgraft.api.job import (
     Job,
@@ -96,7 +97,12 @@ def tune(
     if config.trains_weights:
         raise ConfigError(f"{config.method} trains weights, not a prompt: use api.tune_weights.")
     loaded = model if isinstance(model, FrozenModel) else None
-    job = prepare(config, loaded, task if isinstance(task, Task) else None, library)
+    known = task if isinstance(task, Task) else None
+    if config.method == AUTO:
+        before = choosing.tunings(config)
+        config, loaded, known = choosing.choose(config, loaded, known, library, resume, report)
+        report, resume = choosing.shifted(report, before, before + 1), False
+    job = prepare(config, loaded, known, library)
     config = config.model_copy(update=job.settled)
     folder = config.folder()
     begin(folder, config, resume)
@@ -133,6 +139,7 @@ def tune(
         store = library or Library()
         name = store.add(prompt, library_name(card, config.tag), state, replace=True)
     summary = summary_of(job, outcome, evaluation, test) | {"borrowed": shares}
+    summary["choice"] = config.choice
     write_results(folder, summary)
     adaptive = tuned if isinstance(tuned, AdaptivePrompt) else None
     return Run(prompt, name, outcome, evaluation, folder, summary, adaptive)
@@ -149,6 +156,11 @@ def plan(config: TuneConfig) -> Plan:
         own = prepare_weights(config, None, None)
         trained, rows = own.module.trainable(), len(own.encoded)
         return Plan(trained, trained, own.module.total, own.module.share(), rows, None, None)
+    if config.method == AUTO:
+        raise ConfigError(
+            f"auto tunes {choosing.tunings(config)} times before the run itself, by several "
+            "methods; name one of them to see what a run takes."
+        )
     job = prepare(config, None, None, None, dry=True)
     cost = job.model.cost(job.model.collate(job.encoded[: config.batch_size]), job.module())
     stored = job.module.layout.numbers()

@@ -57,8 +57,9 @@ def command(
     method: Annotated[
         str | None,
         typer.Option(
-            help="soft-prompt or prefix; with --pool crosspt, ptg, spot, attempt, mpt or dept; to "
-            "compare, fine-tuning, top-layers, bitfit, adapter or lora. [default: soft-prompt]"
+            help="soft-prompt or prefix; with --pool crosspt, ptg, spot, attempt, mpt, dept, or "
+            "auto, which borrows only where that helps; to compare, fine-tuning, top-layers, "
+            "bitfit, adapter or lora. [default: soft-prompt]"
         ),
     ] = None,
     pool: Annotated[
@@ -160,6 +161,8 @@ def _print(run: Run | JointRun | Weights, library: Library, as_json: bool) -> No
         print(f"Trained {count:,} parameters, {100 * run.share:.2g} % of the model's")
         print(f"Run     {run.folder}, with weights.safetensors, curves.png and results.json")
         return
+    if choice := run.summary["choice"]:
+        print(f"Chosen  {choice['chosen']}: {choice['because']}")
     if borrowed := next(iter(run.summary["borrowed"].values()), None):
         print(f"Borrowed  {_shares(borrowed)}; the picture is {run.folder / 'borrowed.png'}")
     if run.name == str(run.folder):

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig
 
-from promptgraft import files
 from promptgraft.errors import ConfigError, DataError, PromptgraftError, did_you_mean
 from promptgraft.models import loading
 from promptgraft.models.batch import IGNORED, Batch, Encoded, Side
@@ -68,9 +67,7 @@ class FrozenModel(PromptedModel):
         From then on it is the model of that folder: a prompt that is made for it names the folder,
         and carries the fingerprint of the weights as they are now.
         """
-        with files.whole_folder(folder) as new:
-            self.model.save_pretrained(new)
-            self.tokenizer.save_pretrained(new)
+        loading.save_model(self.model, self.tokenizer, folder)
         self.name, mark = str(folder), loading.fingerprint(self.model)
         own = {"name": self.name, "revision": None, "fingerprint": mark}
         self.reference = self.reference.model_copy(update=own)

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,15 +45,28 @@ def load_config(name: str, revision: str | None = None) -> PretrainedConfig:
 def load_model(name: str, revision: str | None = None) -> PreTrainedModel:
     """The model in the dtype it is stored in, in evaluation mode, with every weight frozen."""
     family = family_of(load_config(name, revision))
+    with _no_bars():
+        model: PreTrainedModel = _from(AUTO[family], name, revision, dtype="auto")
+    return model
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write both to a folder, which is there whole or not at all."""
+    with files.whole_folder(folder) as new, _no_bars():
+        model.save_pretrained(new)
+        tokenizer.save_pretrained(new)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without the bars of reading and writing files; downloads keep theirs."""
     bars = logging.is_progress_bar_enabled()
-    # The bar of reading a file; downloads keep theirs.
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model: PreTrainedModel = _from(AUTO[family], name, revision, dtype="auto")
+        yield
     finally:
         if bars:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-    return model
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:

@@ -173,7 +173,7 @@ class CrossPT(Transfer):
         generator = torch.Generator().manual_seed(seen)
         chance = torch.rand(len(tasks), self.router.shape[1], generator=generator)
         noise = chance.clamp(1e-6, 1 - 1e-6).logit().to(self.router.device)
-        weights = ((self.router[tasks] + noise) / temperature).sigmoid()
+        weights: Tensor = ((self.router[tasks] + noise) / temperature).sigmoid()
         return weights / weights.sum(-1, keepdim=True).clamp(min=COLDEST)
 
     def _mixed(self, weights: Tensor, tasks: Tensor) -> dict[str, Tensor]:

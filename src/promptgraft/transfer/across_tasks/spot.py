@@ -11,15 +11,20 @@ from promptgraft.transfer.across_tasks.learned import Fixed
 from promptgraft.transfer.across_tasks.method import Borrowed, Given, Settings, Transfer, register
 from promptgraft.transfer.across_tasks.similarity import SIMILARITIES, vectors
 
+MOST = 512  # training rows that are looked at under every source
+
 
 class SPoTSettings(Settings):
     """How the start is chosen."""
 
-    variant: Literal["generic", "targeted"] = "targeted"
+    variant: Literal["generic", "targeted", "fitting"] = "targeted"
     """generic: the mean of the pool (of one prompt tuned on a mixture of tasks, that prompt).
-    targeted: the sources most similar to a plain prompt that is tuned for the target briefly."""
+    targeted: the sources most similar to a plain prompt that is tuned for the target briefly.
+    fitting (not of the paper): the sources under which the training rows have the least loss as
+    they are."""
     top: int = Field(default=1, gt=0)
-    """targeted: so many of the most similar, weighted by their similarity."""
+    """targeted: so many of the most similar, weighted by their similarity; fitting: so many of
+    the best, weighted alike."""
     similarity: Literal["cosine", "tokens", "euclidean", "normalised"] = "cosine"
     probe_steps: int = Field(default=100, gt=0)
     """targeted: steps of that brief tuning."""
@@ -54,6 +59,9 @@ class SPoT(Transfer):
 def _weights(given: Given, settings: SPoTSettings) -> Tensor:
     """[S], summing to one."""
     count = len(given.pool)
+    if settings.variant == "fitting" and given.rows:
+        least = _fitting(given).topk(min(settings.top, count), largest=False).indices
+        return torch.zeros(count).index_fill(0, least, 1 / len(least))
     if settings.variant == "generic" or count == 1 or given.probe is None:
         return torch.full((count,), 1 / count)
     probed = {name: table[None].cpu() for name, table in given.probe(settings.probe_steps).items()}
@@ -63,3 +71,16 @@ def _weights(given: Given, settings: SPoTSettings) -> Tensor:
     weights = torch.zeros(count)
     weights[best] = similar[best].clamp(min=1e-6)  # unlike ones are not subtracted
     return weights / weights.sum()
+
+
+@torch.no_grad()
+def _fitting(given: Given) -> Tensor:
+    """The loss of the training rows under each source, untuned: [S], nats."""
+    rows = given.rows[:MOST]
+    batches = [given.model.collate(rows[start : start + 32]) for start in range(0, len(rows), 32)]
+    pool = given.pool.stack()
+    losses = []
+    for number in range(len(given.pool)):
+        source = given.layout.shape({name: table[number] for name, table in pool.items()})
+        losses.append(sum(given.model.loss(batch, source, "sum").item() for batch in batches))
+    return torch.tensor(losses)

@@ -1,0 +1,237 @@
+"""`method=auto`: borrow from the pool only where that helps on examples held out of training.
+
+Some ways to borrow and the private prompt, which borrows nothing, are tuned on parts of the
+training rows and judged by the loss of the rows left out: every row is left out once. Validation
+and test rows are not looked at. One that borrows is chosen if it is better by more than its
+standard error; else the private prompt is, so that a pool that does harm is left alone.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from promptgraft import files
+from promptgraft.api.borrowing import sources
+from promptgraft.api.config import TuneConfig
+from promptgraft.api.folder import begin
+from promptgraft.api.job import layout_for, loaded, prepare
+from promptgraft.errors import ConfigError, DataError, StoppedError, did_you_mean
+from promptgraft.library import Library
+from promptgraft.models import FrozenModel
+from promptgraft.tasks import Row, Task
+from promptgraft.tasks.sampling import content, ranked
+from promptgraft.tasks.task import Split
+from promptgraft.training import Objective, Report, encode, read, train
+from promptgraft.training.objective import labels_in
+
+PRIVATE = "private"
+CANDIDATES: Mapping[str, Mapping[str, Any]] = {  # ways to borrow: settings of a run
+    "best-source": {"method": "spot", "transfer": {"variant": "fitting"}},
+    "similar-source": {"method": "spot", "transfer": {"variant": "targeted"}},
+    "mean": {"method": "spot", "transfer": {"variant": "generic"}},
+    "mixture": {"method": "crosspt", "transfer": {"configuration": "SILP", "encoder": "none"}},
+    "fixed-mixture": {"method": "crosspt", "transfer": {"configuration": "SIP", "encoder": "none"}},
+    "one-for-each-input": {"method": "attempt", "transfer": {}},
+}
+KEPT = "choosing.json"  # losses measured so far, while a choice is under way
+MOST = 100  # rows of a part whose loss is measured, at most
+
+
+class AutoSettings(BaseModel):
+    """Settings of method=auto, in `TuneConfig.transfer`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    candidates: list[str] = Field(default=["best-source"], min_length=1)
+    """Ways to borrow, of `CANDIDATES`. The default has the private prompt's parameters and rates
+    and another start alone: the two are close, so that few rows tell which is better."""
+    folds: int = Field(default=3, ge=2)
+    """Parts of the training rows; each is left out once."""
+    margin: float = Field(default=1.0, ge=0)
+    """Standard errors of the mean difference by which borrowing must be better."""
+
+    @field_validator("candidates", mode="before")
+    @classmethod
+    def _known(cls, names: object) -> object:
+        listed = names.split(",") if isinstance(names, str) else names
+        for name in listed if isinstance(listed, list) else []:
+            if name not in CANDIDATES:
+                near = did_you_mean(str(name), CANDIDATES)
+                raise ValueError(f"there is no {name!r}; there are {', '.join(CANDIDATES)}.{near}")
+        return listed
+
+
+def tunings(config: TuneConfig) -> int:
+    """How many short tunings a choice takes."""
+    settings: AutoSettings = read(AutoSettings, None, config.transfer)
+    return settings.folds * (1 + len(settings.candidates))
+
+
+def choose(
+    config: TuneConfig,
+    model: FrozenModel | None,
+    task: Task | None,
+    library: Library | None,
+    resume: bool = False,
+    report: Callable[[Report], None] | None = None,
+) -> tuple[TuneConfig, FrozenModel, Task]:
+    """The settings with a method in the place of auto, and what was loaded for them.
+
+    `TuneConfig.choice` then says what was chosen and why. Every tuning takes as many steps as the
+    run itself. What was measured is kept in the run's folder; `resume` goes on from it.
+
+    Raises ConfigError without a pool, DataError for fewer different rows than parts, StoppedError
+    after Ctrl-C.
+    """
+    settings: AutoSettings = read(AutoSettings, None, config.transfer)
+    task, model, template = loaded(config, model, task)
+    pool = sources(config, model, (task.name,), library)
+    if not pool:
+        raise ConfigError(
+            "auto needs source prompts to choose whether to borrow from them: name some of the "
+            "library, for instance --pool 'glue/*'"
+        )
+    parts = folds(task, settings.folds, config.seed)
+    layout = layout_for(config, model, pool)
+    plain = "soft-prompt" if layout.kind == "soft-prompt" else "prefix"
+    private = {"method": plain, "transfer": {}, "pool": [], "length": layout.length}
+    ways = {PRIVATE: private} | {
+        name: {**CANDIDATES[name], "pool": list(pool)} for name in settings.candidates
+    }
+    folder = config.folder()
+    begin(folder, config, resume=False)
+    kept = folder / KEPT
+    losses: dict[str, list[list[float]]] = {}
+    if resume and kept.exists():
+        losses = json.loads(kept.read_text())
+    _write(kept, losses)
+    done = sum(map(len, losses.values()))
+    for name, way in ways.items():
+        own = config.model_copy(update={**way, "few_shot": None})
+        for number in range(len(losses.setdefault(name, [])), len(parts)):
+            left_out = parts[number]
+            rows = [row for part in parts if part is not left_out for row in part]
+            try:
+                found = _losses(own, model, task, template, rows, left_out, library,
+                                shifted(report, done, tunings(config) + 1))  # fmt: skip
+            except StoppedError:
+                raise StoppedError(
+                    f"Stopped while a method was being chosen, {done} of {tunings(config)} tunings "
+                    f"done. Go on with: promptgraft tune --resume {folder}"
+                ) from None
+            losses[name].append(found)
+            done += 1
+            _write(kept, losses)
+    flat = {name: [loss for part in losses[name] for loss in part] for name in ways}
+    choice = decide(flat, settings.margin)
+    choice |= {"folds": settings.folds, "pool": list(pool)}
+    decided = {**ways[choice["chosen"]], "choice": choice, "out": folder}
+    kept.unlink()
+    return config.model_copy(update=decided), model, task
+
+
+def decide(losses: Mapping[str, Sequence[float]], margin: float) -> dict[str, Any]:
+    """What to choose and why: `chosen`, `because`, and the numbers it was decided by.
+
+    losses  of every way, PRIVATE among them, for the same rows: nats per label
+    margin  standard errors by which the mean difference must be above zero
+    """
+    private = torch.tensor(losses[PRIVATE])
+    judged: dict[str, dict[str, float]] = {}
+    for name in losses.keys() - {PRIVATE}:
+        gain = private - torch.tensor(losses[name])
+        error = gain.std().item() / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
+        judged[name] = {"gain": gain.mean().item(), "standard_error": error}
+    better = [n for n, own in judged.items() if own["gain"] > margin * own["standard_error"]]
+    best = max(judged, key=lambda name: judged[name]["gain"])
+    chosen = max(better, key=lambda name: judged[name]["gain"]) if better else PRIVATE
+    name = chosen if better else best
+    size = f"{-judged[name]['gain']:+.3f} ± {judged[name]['standard_error']:.3f} nats"
+    because = f"{name} changes the loss of rows left out by {size}"
+    if not better:
+        because += f", which is not {margin:g} standard errors below zero: nothing is borrowed"
+    return {
+        "chosen": chosen,
+        "because": because,
+        "rows": len(private),
+        "loss": {name: sum(own) / len(own) for name, own in losses.items()},
+        "judged": judged,
+    }
+
+
+def folds(task: Task, count: int, seed: int) -> list[list[Row]]:
+    """The training rows in parts of like size and like labels; equal inputs are in one part.
+
+    Raises DataError if there are fewer different inputs than parts.
+    """
+    groups: dict[str, list[Row]] = {}
+    for row in task.rows("train"):
+        groups.setdefault(content(row, task.inputs), []).append(row)
+    if len(groups) < count:
+        raise DataError(
+            f"Task {task.name} has {len(groups)} different training inputs, too few to leave out "
+            f"one part of {count}. Name a method in place of auto."
+        )
+    order = ranked(groups, seed)
+    if task.verbalizer is not None:
+        order.sort(key=lambda key: task.answer(groups[key][0]))
+    return [[row for key in order[start::count] for row in groups[key]] for start in range(count)]
+
+
+def shifted(
+    report: Callable[[Report], None] | None, done: int, runs: int
+) -> Callable[[Report], None] | None:
+    """Reports of one tuning of several that are alike, as of all of them together."""
+    if report is None:
+        return None
+
+    def tell(now: Report) -> None:
+        to_come = max(now.steps - now.step, 1)
+        left = now.seconds_left * (1 + (runs - done - 1) * now.steps / to_come)
+        step, steps = done * now.steps + now.step, runs * now.steps
+        report(replace(now, step=step, steps=steps, seconds_left=left))
+
+    return tell
+
+
+def _losses(
+    config: TuneConfig,
+    model: FrozenModel,
+    task: Task,
+    template: str,
+    rows: list[Row],
+    left_out: Sequence[Row],
+    library: Library | None,
+    report: Callable[[Report], None] | None,
+) -> list[float]:
+    """Tune on some rows; the loss of each row left out, in nats per label."""
+    part = replace(task, splits={"train": Split(lambda: rows)})
+    job = prepare(config, model, part, library)
+    with TemporaryDirectory() as folder:
+        train(job.module, job.encoded, job.objective, config.training(), Path(folder),
+              report=report)  # fmt: skip
+    judge = _judge(model, task, template)
+    with torch.no_grad():
+        encoded = encode(model, task, left_out[:MOST], job.module(), template)
+        return [judge(job.module, [row]).item() / labels_in([row]) for row in encoded]
+
+
+def _judge(model: FrozenModel, task: Task, template: str) -> Objective:
+    """Over the label words alone where they can be told apart so: a source that only knows which
+    words are answers would seem good otherwise."""
+    try:
+        return Objective(model, task, "choices", template)
+    except ConfigError:
+        return Objective(model, task, "vocabulary", template)
+
+
+def _write(path: Path, losses: Mapping[str, object]) -> None:
+    with files.whole_file(path) as temporary:
+        temporary.write_text(json.dumps(losses))
