@@ -22,7 +22,9 @@ The paper's models, from the hub:
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="STUDY", help="ptfer, grafting or prefix-tuning.")],
+    name: Annotated[
+        str, typer.Argument(metavar="STUDY", help="ptfer, grafting, prefix-tuning, crosspt or ptg.")
+    ],
     models: Annotated[
         list[str], typer.Option("--model", "-m", help="A model that takes part; several of them.")
     ],
@@ -36,7 +38,7 @@ def command(
         typer.Option("--relation", help="A relation of LAMA, such as P19. [default: all 41]"),
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="The paper's steps, rows and samples: prefix-tuning.")
+        bool, typer.Option("--full", help="The steps, rows and samples of the paper.")
     ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="[default: studies/STUDY]")

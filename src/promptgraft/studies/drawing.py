@@ -40,3 +40,12 @@ def curve(place: Axes, across: Sequence[float], found: Sequence[Mean], label: st
     )
     low, high = [one.low for one in found], [one.high for one in found]
     place.fill_between(across, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+
+
+def bars(
+    place: Axes, at: Sequence[float], found: Sequence[Mean], label: str, width: float = 0.38
+) -> None:
+    """Means as bars, with their intervals."""
+    spans = [[one.value - one.low for one in found], [one.high - one.value for one in found]]
+    heights = [one.value for one in found]
+    place.bar(at, heights, width=width, yerr=spans, label=label, error_kw={"linewidth": 0.8})

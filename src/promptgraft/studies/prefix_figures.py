@@ -58,12 +58,10 @@ def figure_5(study: PrefixTuning) -> Figure:
     """What the prefix starts from, 100 rows (figure 7 too)."""
     chosen = tables()
     figure, places = drawing.empty("", *chosen)
-    for number, word in enumerate(WORDS):
-        samples = study.few(study.writer, "e2e", 100, start(study, word))
-        for place, metric in zip(places, chosen.values(), strict=True):
-            found = mean([values(runs, metric) for runs in samples])
-            spans = [[found.value - found.low], [found.high - found.value]]
-            place.bar(number, found.value, yerr=spans, error_kw={"linewidth": 0.8}, color="C0")
+    starts = [study.few(study.writer, "e2e", 100, start(study, word)) for word in WORDS]
+    for place, metric in zip(places, chosen.values(), strict=True):
+        found = [mean([values(runs, metric) for runs in samples]) for samples in starts]
+        drawing.bars(place, range(len(WORDS)), found, "")
     for place in places:
         place.set_xticks(range(len(WORDS)), list(WORDS), fontsize=6)
     return figure

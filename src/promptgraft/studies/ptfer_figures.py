@@ -59,9 +59,7 @@ def figure_3(moves: Moves) -> Figure:
     ):
         found = [mean(by_relation(accuracies(moves, [s], t, method))) for s, t in chosen]
         at = [place_of + 0.4 * number for place_of in range(len(chosen))]
-        heights = [one.value for one in found]
-        spans = [[one.value - one.low for one in found], [one.high - one.value for one in found]]
-        place.bar(at, heights, width=0.38, yerr=spans, label=name, error_kw={"linewidth": 0.8})
+        drawing.bars(place, at, found, name)
     names = [f"{source}\nto {target}" for source, target in chosen]
     place.set_xticks([number + 0.2 for number in range(len(chosen))], names, fontsize=6)
     place.legend(frameon=False)

@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
-from promptgraft import api, files, metrics, tasks
-from promptgraft.api import TuneConfig
+from promptgraft import api, files, metrics, prompts, tasks
+from promptgraft.api import JointConfig, TuneConfig
 from promptgraft.api.folder import rows_to_score
+from promptgraft.api.names import name_for
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
+from promptgraft.prompts import Prompt
 from promptgraft.studies.memo import Memo
 from promptgraft.studies.setting import Setting
 from promptgraft.studies.topics import by_topic
 from promptgraft.tasks import Task
-from promptgraft.training import read
+from promptgraft.training import Evaluation, evaluate, read
 
 Way = Mapping[str, Any]  # settings of `tune`: method, module, weights, length, ...
 
@@ -102,8 +104,79 @@ class Tunings:
         """The best of a way's rates on validation data: one for each method, model and task, with
         all training rows, the usual length and the first seed."""
         plain = {name: way[name] for name in RATED if name in way}
-        runs = {r: self._run(model, data, {**plain, "lr": r}, 0, test=False) for r in way["lr"]}
+        rates: tuple[float, ...] = way["lr"]
+        runs = {r: self._run(model, data, {**plain, "lr": r}, 0, test=False) for r in rates}
         return max(runs, key=lambda rate: runs[rate].dev)
+
+    def jointly(
+        self, model: str, names: Sequence[str], way: Way, few: int, seed: int = 0
+    ) -> dict[str, float]:
+        """Tune several tasks together from about `few` rows of each, equally many of its labels.
+
+        By task its first metric, and accuracy beside another one (CoLA).
+        """
+        chosen = {**self.usual, **way, "seed": seed}
+
+        def measure() -> dict[str, float]:
+            self.setting.say(f"{len(names)} tasks on {model}: {_shown(way)}, seed {seed}, {few}")
+            return self._measured_jointly(model, names, chosen, few)
+
+        found: dict[str, float] = self.memo([model, list(names), few, chosen], measure)
+        return found
+
+    def _measured_jointly(
+        self, name: str, names: Sequence[str], chosen: Way, few: int
+    ) -> dict[str, float]:
+        labels = {task: len(self.task(Data(task)).verbalizer or "-") for task in names}
+        seed = chosen["seed"]
+        given = [self.task(Data(task, max(1, few // labels[task]), seed)) for task in names]
+        folder = self.setting.folder / "run"
+        config: JointConfig = read(
+            JointConfig, None, {**chosen, "model": name, "task": "+".join(names), "out": folder,
+             "tag": "run"},
+        )  # fmt: skip
+        run = api.tune_jointly(config, library=self.library, model=self.model(name), given=given)
+        files.remove_folder(folder)
+        scores: dict[str, float] = {}
+        for task, evaluation in run.evaluations.items():
+            metric, *_ = evaluation.scores
+            scores[task] = evaluation.scores[metric]
+            if metric != "accuracy" and "accuracy" in evaluation.scores:
+                scores[f"{task} accuracy"] = evaluation.scores["accuracy"]
+        return scores
+
+    def source(self, model: str, task: str, way: Way) -> str:
+        """The name in the study's library of a prompt that was tuned on all rows of a task."""
+        name = name_for(task, model, "source")
+        if name not in self.library:
+            self.setting.say(f"source prompt of {task} on {model}")
+            folder = self.setting.folder / "run"
+            settings = {**self.usual, **way, "model": model, "task": task, "tag": "source"}
+            config: TuneConfig = read(TuneConfig, None, {**settings, "out": folder})
+            api.tune(
+                config, library=self.library, model=self.model(model), task=self.task(Data(task))
+            )
+            files.remove_folder(folder)
+        return name
+
+    def mean_of(self, model: str, data: Data, names: Sequence[str]) -> Tuned:
+        """The mean of some prompts of the library, as it is, on the test split."""
+
+        def measure() -> dict[str, Any]:
+            self.setting.say(f"{data.task} on {model}: the mean of {len(names)} source prompts")
+            given: list[Any] = [self.library.get(name) for name in names]  # of one kind
+            prompt: Prompt = prompts.mix(given, [1 / len(given)] * len(given))
+            task, frozen = self.task(data), self.model(model)
+            config: TuneConfig = read(
+                TuneConfig, None, {**self.usual, "model": model, "task": data.task}
+            )
+            found = evaluate(frozen, task, rows_to_score(task, config), prompt,
+                             task.template(frozen.family), **config.decoding)  # fmt: skip
+            texts = found.predictions[:KEPT]
+            return {"scores": _scores(task, found, config), "dev": 0.0, "stored": 0, "share": 0.0,
+                    "texts": texts}  # fmt: skip
+
+        return Tuned(**self.memo([model, list(astuple(data)), "mean", list(names)], measure))
 
     def _run(self, model: str, data: Data, way: Way, seed: int, test: bool = True) -> Tuned:
         chosen = {**self.usual, **way, "seed": seed}
@@ -122,7 +195,9 @@ class Tunings:
             task = replace(task, splits=kept)
         folder = self.setting.folder / "run"
         config: TuneConfig = read(
-            TuneConfig, None, {**chosen, "model": name, "task": data.task, "out": folder}
+            TuneConfig,
+            None,
+            {**chosen, "model": name, "task": data.task, "out": folder, "tag": "run"},
         )
         share: float
         if config.trains_weights:
@@ -137,19 +212,8 @@ class Tunings:
                 stored = made.summary["trainable_parameters"]
             share = stored / sum(weight.numel() for weight in model.model.parameters())
         files.remove_folder(folder)
-        scores: dict[str, float] = {}
-        if evaluation is not None:
-            names = [n for n in task.report or task.metrics if not metrics.get(n).lack()]
-            scores |= evaluation.scores
-            scores |= metrics.score(names, evaluation.predictions, evaluation.references)
-            if task.groups:
-                groups = task.groups_of(rows_to_score(task, config))
-                by_group = metrics.score_groups(
-                    names, evaluation.predictions, evaluation.references, groups
-                )
-                scores |= {f"{g}.{n}": v for g, own in by_group.items() for n, v in own.items()}
         return {
-            "scores": scores,
+            "scores": _scores(task, evaluation, config) if evaluation else {},
             "dev": outcome.best_score,
             "stored": stored,
             "share": share,
@@ -157,8 +221,21 @@ class Tunings:
         }
 
 
+def _scores(task: Task, found: Evaluation, config: TuneConfig) -> dict[str, float]:
+    """The task's metrics, those that the field reports for it, and those of its groups."""
+    names = [name for name in task.report or task.metrics if not metrics.get(name).lack()]
+    scores = found.scores | metrics.score(names, found.predictions, found.references)
+    if task.groups:
+        groups = task.groups_of(rows_to_score(task, config))
+        by_group = metrics.score_groups(names, found.predictions, found.references, groups)
+        scores |= {f"{g}.{n}": value for g, own in by_group.items() for n, value in own.items()}
+    return scores
+
+
 def _shown(way: Way) -> str:
-    return ", ".join(str(value) for value in way.values() if value is not None)
+    """The method and what it is told, for the line that says what is being measured."""
+    hidden = {"pool", "evaluate_every", "warmup", "batch_size"}
+    return ", ".join(f"{key}={value}" for key, value in way.items() if key not in hidden)
 
 
 def _rows(data: Data) -> str:

@@ -1,0 +1,111 @@
+"""The studies of CrossPT and PTG end to end on a tiny model."""
+
+import pytest
+
+from conftest import tiny
+from promptgraft.cli import main
+from promptgraft.studies import Setting, crosspt, ptg
+from promptgraft.studies.crosspt import CrossPT
+from promptgraft.studies.ptg import PTG
+from promptgraft.studies.tunings import Tunings
+from writing import put_rows
+
+QUICK = {
+    "steps": 1, "batch_size": 4, "evaluate_every": 1, "evaluate_rows": 2, "test_rows": 4,
+    "samples": 0,
+}  # fmt: skip
+PAIRS, SINGLE = ("mrpc", "qqp"), ("sst2", "cola")
+WRITTEN = ("xsum", "personachat", "dailydialog", "squad_qg")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A model t5 and rows of some tasks, each label in turn."""
+    tiny("t5").model.save_pretrained(tmp_path / "t5")
+    tiny("t5").tokenizer.save_pretrained(tmp_path / "t5")
+    counts = {"train": 40, "validation": 8, "test": 8}
+
+    def put(task, row):
+        for split, count in counts.items():
+            rows = [row(n) for n in range(count)]
+            put_rows(tmp_path / "data" / task / f"{split}.jsonl.gz", rows)
+
+    for task in PAIRS:
+        put(task, lambda n: {"text_a": f"film {n}", "text_b": "a film", "label": n % 2})
+    for task in SINGLE:
+        put(task, lambda n: {"text": f"a good film {n}", "label": n % 2})
+    for task in WRITTEN:
+        put(task, lambda n: {"source": f"a good film {n}", "target": "good film"})
+    monkeypatch.setenv("PROMPTGRAFT_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(crosspt, "GROUPS", {"glue": (*PAIRS, *SINGLE), "others": PAIRS})
+    monkeypatch.setattr(crosspt, "EPOCHS", 0)
+    monkeypatch.setattr(crosspt, "LONGER", 0)
+    monkeypatch.setattr(crosspt, "SOURCE", {"steps": 1, "batch_size": 4, "length": 2})
+    monkeypatch.setattr(crosspt, "LENGTH", 2)
+    monkeypatch.setattr(ptg, "LENGTH", 2)
+    monkeypatch.setattr(ptg, "MINIATURE", {**QUICK, "decoding": {"max_new_tokens": 3}})
+    kinds = {"summary": ("xsum",), "question": ("squad_qg",),
+             "dialogue": ("personachat", "dailydialog")}  # fmt: skip
+    monkeypatch.setattr(ptg, "KINDS", kinds)
+    monkeypatch.setattr(ptg, "SIZES", (6,))
+    monkeypatch.setattr(ptg, "RATES", dict.fromkeys(ptg.METHODS, 0.01))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def ran(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 0, capsys.readouterr().err
+
+
+def test_crosspt_writes_its_page_and_goes_on_where_it_was(place, capsys, monkeypatch):
+    monkeypatch.setattr(crosspt, "CONFIGURATIONS", ("P", "SL", "SILP"))
+    monkeypatch.setattr(crosspt, "MINIATURE", {"test_rows": 4, "evaluate_rows": 4, "samples": 0})
+    words = ["study", "crosspt", "-m", "./t5", "--seeds", "1"]
+    words += [option for part in ("methods", "figure-3") for option in ("--part", part)]
+    ran(words, capsys)
+    page = place / "studies" / "crosspt" / "README.md"
+    text = page.read_text()
+    assert "glue, 32 rows, ./t5" in text
+    assert "The paper, glue, 32 rows" in text
+    assert "cola accuracy" in text
+    monkeypatch.setattr(Tunings, "_measured_jointly", None)  # nothing is measured again
+    ran(words, capsys)
+    assert page.read_text() == text
+
+
+def test_rows_are_as_many_of_each_label(place):
+    study = CrossPT(Setting(["./t5"], place / "out", seeds=1))
+    seen = {}
+    tasks = study.task
+    study.task = lambda data: seen.setdefault(data.task, []).append(data.few) or tasks(data)
+    study.scores(PAIRS, "SL", 8)
+    assert seen["mrpc"][-1] == 4  # eight rows, two labels
+
+
+def test_crosspts_sources_are_tuned_once_and_stay(place):
+    study = CrossPT(Setting(["./t5"], place / "out", seeds=1))
+    name = study.source("./t5", "mrpc", crosspt.SOURCE)
+    before = study.library.get(name)
+    study.scores(PAIRS, "SILP", 8)
+    assert name == "mrpc@t5:source"
+    assert study.library.get(name) == before
+
+
+def test_ptg_writes_its_page(place, capsys):
+    words = ["study", "ptg", "-m", "./t5", "--seeds", "1"]
+    words += [option for part in ("1", "5", "figure-2", "claims") for option in ("--part", part)]
+    ran(words, capsys)
+    text = (place / "studies" / "ptg" / "README.md").read_text()
+    assert "Table 5: xsum" in text
+    assert "PTG beats spot, 50 to 500 rows" in text
+    assert "![figure-2](figure-2.png)" in text
+
+
+def test_sources_are_of_other_kinds_or_of_the_same(place):
+    study = PTG(Setting(["./t5"], place / "out", seeds=1))
+    assert study.other_kinds("summary") == ["squad_qg", "personachat", "dailydialog"]
+    assert study.siblings("personachat") == ["dailydialog"]
+    way = study.way("ptg", ["squad_qg"])
+    assert way["pool"] == ["squad_qg@t5:source"]
