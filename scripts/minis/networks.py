@@ -141,6 +141,19 @@ _CONSTRUCTORS: dict[str, Callable[[Mini, PreTrainedTokenizerFast], PreTrainedMod
 }  # fmt: skip
 
 
+def scale(model: PreTrainedModel, name: str) -> float:
+    """How large a weight is beside its like in the other models, and so the steps it takes.
+
+    T5 leaves it to the map of the queries to divide scores by the root of a head's size, and starts
+    its embeddings at 1 rather than at 0.02.
+    """
+    if model.config.model_type != "t5":
+        return 1.0
+    if name.endswith(".q.weight"):
+        return model.config.d_kv**-0.5
+    return 10.0 if name == "shared.weight" else 1.0
+
+
 def output_table(model: PreTrainedModel) -> tuple[Tensor, Tensor | None]:
     """The tied output embeddings [V, D] and, where there is one, their trained bias [V]."""
     head = model.get_output_embeddings()

@@ -56,17 +56,24 @@ def rate(step: int, steps: int, warm_up: int) -> float:
 def start(model: PreTrainedModel, matrix_rate: float) -> State:
     """Muon for the matrices inside the layers, AdamW for embeddings, norms and biases."""
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    weights, matrices, others = {}, [], []
+    weights: dict[str, nn.Parameter] = {}
+    matrices: dict[float, list[nn.Parameter]] = {}
+    others: dict[float, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         weights[name] = nn.Parameter(parameter.detach().clone())
         inside = parameter.ndim == 2 and id(parameter) not in tables
-        (matrices if inside else others).append(weights[name])
+        groups = matrices if inside else others
+        groups.setdefault(networks.scale(model, name), []).append(weights[name])
     optimizers = [
-        torch.optim.Muon(matrices, lr=matrix_rate, weight_decay=0.05,
+        torch.optim.Muon(_by_scale(matrices), lr=matrix_rate, weight_decay=0.05,
                          adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.01),
+        torch.optim.AdamW(_by_scale(others), lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.01),
     ]  # fmt: skip
     return State(model.bfloat16(), weights, optimizers)
+
+
+def _by_scale(groups: dict[float, list[nn.Parameter]]) -> list[dict]:
+    return [{"params": own, "scale": scale} for scale, own in groups.items()]
 
 
 def take_step(state: State) -> None:
@@ -76,7 +83,8 @@ def take_step(state: State) -> None:
         gradient = parameters[name].grad
         weight.grad = None if gradient is None else gradient.float()
         parameters[name].grad = None
-    nn.utils.clip_grad_norm_(state.optimizers[1].param_groups[0]["params"], CLIP)
+    others = [weight for group in state.optimizers[1].param_groups for weight in group["params"]]
+    nn.utils.clip_grad_norm_(others, CLIP)
     for optimizer in state.optimizers:
         optimizer.step()
     with torch.no_grad():
@@ -243,7 +251,8 @@ def train(
     while state.step < steps:
         spans = mini.architecture != "t5" or state.step < (1 - PREFIX_LM) * steps
         for optimizer, full in zip(state.optimizers, (matrix_rate, OTHER_RATE), strict=True):
-            optimizer.param_groups[0]["lr"] = full * rate(state.step, steps, mini.warm_up)
+            for group in optimizer.param_groups:
+                group["lr"] = full * rate(state.step, steps, mini.warm_up) * group["scale"]
         running.append(
             losses_of(
                 model,
