@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from promptgraft import files
@@ -57,8 +58,7 @@ def clustered(
     The tree joins prompts of one group before it joins groups. Returns the picture and the order.
     """
     from matplotlib.figure import Figure
-    from scipy.cluster.hierarchy import dendrogram, linkage
-    from scipy.spatial.distance import squareform
+    from scipy.cluster.hierarchy import dendrogram
 
     count = len(names)
     side = CELL * count + 2
@@ -67,11 +67,7 @@ def clustered(
     tree_place.axis("off")
     order = list(range(count))
     if count > 1:
-        distances = (similarity.max() - similarity).double().cpu().numpy()
-        apart = np.not_equal.outer(groups, groups) * distances.max()
-        distances = (distances + distances.T) / 2 + apart
-        np.fill_diagonal(distances, 0)
-        tree = linkage(squareform(distances), "average")
+        tree = linked(similarity, groups)
         order = dendrogram(
             tree, ax=tree_place, orientation="left", color_threshold=0, no_labels=True
         )["leaves"]
@@ -84,3 +80,24 @@ def clustered(
             place.axhline(at - 0.5, color="white", linewidth=2)
             place.axvline(at - 0.5, color="white", linewidth=2)
     return figure, order
+
+
+def side_by_side(similarity: Tensor) -> list[int]:
+    """An order of two or more things in which similar ones are neighbours: as `clustered` has."""
+    from scipy.cluster.hierarchy import leaves_list
+
+    order: list[int] = leaves_list(linked(similarity, [0] * len(similarity))).tolist()
+    return order
+
+
+def linked(similarity: Tensor, groups: Sequence[int]) -> NDArray[np.float64]:
+    """The tree of average linkage, as scipy has it; groups are joined last."""
+    from scipy.cluster.hierarchy import linkage
+    from scipy.spatial.distance import squareform
+
+    distances = (similarity.max() - similarity).double().cpu().numpy()
+    apart = np.not_equal.outer(groups, groups) * distances.max()
+    distances = (distances + distances.T) / 2 + apart
+    np.fill_diagonal(distances, 0)
+    tree: NDArray[np.float64] = linkage(squareform(distances), "average")
+    return tree

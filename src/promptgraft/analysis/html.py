@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptgraft import files
+from promptgraft.library import fields
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEXT_COLOUR = "#010203"  # stands for the page's own, light or dark
+HERE = "promptgraft.analysis"
 LONGEST = 600  # characters of a text that someone else wrote
 
 
-def render(template: str, **values: Any) -> str:
-    """A template of analysis/templates, filled in."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def render(template: str, package: str = HERE, **values: Any) -> str:
+    """A template, filled in: of the folder templates of a package, or of ours."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("promptgraft.analysis", "templates"),
+        loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, HERE))]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["short"] = short
+    environment.filters |= {"short": short, "flat": flat}
     return environment.get_template(template).render(values)
+
+
+def parts_style() -> str:
+    """The CSS of what pages are made of: tables, facts, trees, curves."""
+    return Path(__file__).with_name("templates").joinpath("parts.css").read_text("utf-8")
 
 
 def save(text: str, file: Path) -> None:
@@ -45,6 +52,14 @@ def short(value: object, longest: int = LONGEST) -> str:
     if len(text) <= longest:
         return text
     return f"{text[:longest]}… ({len(text) - longest:,} more characters)"
+
+
+def flat(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Settings with dotted names, numbers in four digits."""
+    return [
+        (name, f"{value:.4g}" if isinstance(value, float) else str(value))
+        for name, value in fields.flat(settings)
+    ]
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from promptgraft.analysis import heatmaps, html
 from promptgraft.analysis.report import Picture, PromptPart
@@ -36,31 +38,39 @@ def spark(losses: Sequence[float]) -> str:
     )
 
 
-def pictures(listing: Listing) -> list[Picture]:
-    """For every model with two prompts or more: the cosines of their means (library/likeness.py),
-    the similar ones side by side. Prompts that cannot be read are left out."""
-    spaces: dict[tuple[str, str], list[Entry]] = {}
+@dataclass(frozen=True)
+class Likenesses:
+    """How alike prompts of one model and kind are.
+
+    cosines   [S, S], of the means over their virtual tokens (library/likeness.py)
+    left_out  prompts that are not among them: too many, or they cannot be read
+    """
+
+    title: str
+    names: Sequence[str]
+    cosines: Tensor
+    left_out: int
+
+
+def spaces(listing: Listing) -> dict[str, list[Entry]]:
+    """The prompts that may be compared, by what they have in common: a kind and a model."""
+    found: dict[tuple[str, str], list[Entry]] = {}
     for entry in listing[:LISTED]:
         card = entry.card
-        spaces.setdefault((card.kind, card.base.identity), []).append(entry)
-    return [
-        picture
-        for entries in spaces.values()
-        for picture in _pictures(entries[:COMPARED], len(entries[COMPARED:]))
-    ]
+        found.setdefault((card.kind, card.base.identity), []).append(entry)
+    titled: dict[str, list[Entry]] = {}
+    for (kind, identity), entries in found.items():
+        title = f"{kind} · {entries[0].card.base.name}"
+        titled[f"{title} ({identity[:12]})" if title in titled else title] = entries
+    return titled
 
 
-def lineage(library: Library, listing: Listing) -> list[Origin]:
-    """The trees of the prompts that were made from others."""
-    return [
-        origin(library, entry.name, entry.card) for entry in listing[:LISTED] if entry.card.parents
-    ]
-
-
-def _pictures(entries: Sequence[Entry], left_out: int) -> list[Picture]:
-    """One picture; one more for prefixes of other attention sites, which are not compared."""
+def likenesses(title: str, entries: Sequence[Entry]) -> list[Likenesses]:
+    """Of a space's prompts, where there are two or more; one more for prefixes of other attention
+    sites, which are not compared. Prompts that cannot be read are left out."""
+    left_out = len(entries[COMPARED:])
     means = {}
-    for entry in entries:
+    for entry in entries[:COMPARED]:
         try:
             means[entry.name] = mean_vector(load(entry.path))
         except BadFileError:
@@ -71,17 +81,31 @@ def _pictures(entries: Sequence[Entry], left_out: int) -> list[Picture]:
         if len(names) < 2:
             continue
         matrix = torch.tensor([[cosine(means[a], means[b]) for b in names] for a in names])
-        short = [_without_model(name) for name in names]
-        with html.colours_of_the_page():
-            figure, _ = heatmaps.clustered(matrix, short, [0] * len(names), "")
-            svg = html.inline(figure)
-        card = entries[0].card
-        title = f"{card.kind} · {card.base.name}"
-        found.append(Picture(title, svg, float(figure.get_figwidth()), left_out))
+        found.append(Likenesses(title, names, matrix, left_out))
     return found
 
 
-def _without_model(name: str) -> str:
+def pictures(listing: Listing) -> list[Picture]:
+    """The likenesses in every space drawn, the similar prompts side by side."""
+    found = []
+    for space in spaces(listing).items():
+        for one in likenesses(*space):
+            short = [without_model(name) for name in one.names]
+            with html.colours_of_the_page():
+                figure, _ = heatmaps.clustered(one.cosines, short, [0] * len(short), "")
+                svg = html.inline(figure)
+            found.append(Picture(one.title, svg, float(figure.get_figwidth()), one.left_out))
+    return found
+
+
+def lineage(library: Library, listing: Listing) -> list[Origin]:
+    """The trees of the prompts that were made from others."""
+    return [
+        origin(library, entry.name, entry.card) for entry in listing[:LISTED] if entry.card.parents
+    ]
+
+
+def without_model(name: str) -> str:
     """`sst2@mini/bert-s:v2` as `sst2:v2`: one picture is about one model."""
     task, _, rest = name.partition("@")
     tag = rest.partition(":")[2]

@@ -47,6 +47,7 @@ def transfer(
     task: str | Task | None = None,
     data: Mapping[str, Any] | None = None,
     tag: str | None = None,
+    keep: bool = True,
     library: Library | None = None,
 ) -> tuple[SoftPrompt, str]:
     """Move a soft prompt, or several of one task, to another model without training it; keep it.
@@ -59,6 +60,7 @@ def transfer(
     select_on                 the split ("dev" is "validation") whose labelled rows, at most
                               `select_rows`, choose among `CANDIDATES`; the card says so
     task, data                to select on, as for `evaluate`; default the prompt's own
+    keep                      False: do not put it into the library; the name is what it would have
 
     Returns the new prompt and its name. Raises what `across_models.transfer` raises.
     """
@@ -85,7 +87,8 @@ def transfer(
         moved = across_models.transfer(values, origins, target, method, template, repair_lengths)
     if kept := values[0].card.hyperparameters.get("data"):  # the same columns and words are asked
         moved = _with(moved, data=kept)
-    return moved, store.add(moved, library_name(moved.card, tag), replace=True)
+    name = library_name(moved.card, tag)
+    return moved, store.add(moved, name, replace=True) if keep else name
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,12 @@ class Template:
     def has_virtual(self) -> bool:
         return any(isinstance(piece, Virtual) for piece in self.pieces)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The row's fields that stand in it, in their order."""
+        texts = (piece for piece in self.pieces if isinstance(piece, Text))
+        return tuple(dict.fromkeys(name for text in texts for _, name in text.parts if name))
+
     def slots(self, length: int) -> list[int]:
         """Virtual tokens per slot, in order, for a prompt of `length` tokens.
 
