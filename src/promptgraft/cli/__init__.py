@@ -8,6 +8,7 @@ import typer
 
 from promptgraft.cli import (
     cluster,
+    completion,
     demo,
     diff,
     doctor,
@@ -18,6 +19,7 @@ from promptgraft.cli import (
     generate,
     import_,
     index,
+    init,
     ls,
     pack,
     pull,
@@ -36,6 +38,7 @@ from promptgraft.cli import (
     terminal,
     transfer,
     tune,
+    ui,
     verify,
 )
 from promptgraft.errors import BadFileError, PromptgraftError, StoppedError, WrongModelError
@@ -60,13 +63,13 @@ app = typer.Typer(
     help="Tune a prompt of a frozen language model once; graft it onto other tasks and models.",
     epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for name, module in {
     "demo": demo,
+    "init": init,
     "tune": tune,
     "eval": evaluate,
     "generate": generate,
@@ -92,11 +95,13 @@ for name, module in {
     "report": report,
     "index": index,
     "serve": serve,
+    "ui": ui,
     "study": study,
     "sweep": sweep,
     "doctor": doctor,
 }.items():
     app.command(name, epilog=module.EPILOG)(module.command)
+completion.teach_bash()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

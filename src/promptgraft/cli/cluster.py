@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from promptgraft.cli import terminal
+from promptgraft.cli import completion, terminal
 from promptgraft.cli.options import Json, LibraryPath
 
 EPILOG = """\b
@@ -18,7 +18,12 @@ Example:
 
 def command(
     patterns: Annotated[
-        list[str], typer.Argument(metavar="PROMPTS", help="Names, patterns such as 'glue/*'.")
+        list[str],
+        typer.Argument(
+            metavar="PROMPTS",
+            help="Names, patterns such as 'glue/*'.",
+            autocompletion=completion.prompts,
+        ),
     ],
     by: Annotated[
         str,

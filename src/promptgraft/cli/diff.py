@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from promptgraft.cli import terminal
+from promptgraft.cli import completion, terminal
 from promptgraft.cli.options import Json, LibraryPath
 
 EPILOG = """\b
@@ -16,8 +16,15 @@ $ promptgraft diff sst2@mini/bert-s sst2@mini/bert-s:v2
 
 
 def command(
-    one: Annotated[str, typer.Argument(metavar="PROMPT", help="A name, or a folder.")],
-    other: Annotated[str, typer.Argument(metavar="PROMPT", help="Another.")],
+    one: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROMPT", help="A name, or a folder.", autocompletion=completion.prompts
+        ),
+    ],
+    other: Annotated[
+        str, typer.Argument(metavar="PROMPT", help="Another.", autocompletion=completion.prompts)
+    ],
     library: LibraryPath = None,
     as_json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from promptgraft.cli import terminal
+from promptgraft.cli import completion, terminal
 from promptgraft.cli.options import Json, LibraryPath, Model
 
 EPILOG = """\b
@@ -27,10 +27,17 @@ def command(
             help="A name in the library or a folder; none for the bare model. Then settings of "
             "the data, such as data.text=review data.label=stars, and of how texts are written, "
             "such as decoding.num_beams=5.",
+            autocompletion=completion.prompts,
         ),
     ] = None,
     task: Annotated[
-        str | None, typer.Option("--task", "-t", help="Task, file or folder. [default: its own]")
+        str | None,
+        typer.Option(
+            "--task",
+            "-t",
+            help="Task, file or folder. [default: its own]",
+            autocompletion=completion.tasks,
+        ),
     ] = None,
     model: Model = None,
     template: Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from promptgraft.cli import terminal
+from promptgraft.cli import completion, terminal
 from promptgraft.cli.options import Json, LibraryPath, Model, PromptName
 
 EPILOG = """\b
@@ -18,7 +18,13 @@ Example:
 def command(
     prompt: PromptName,
     task: Annotated[
-        str | None, typer.Option("--task", "-t", help="Whose rows to show. [default: its own]")
+        str | None,
+        typer.Option(
+            "--task",
+            "-t",
+            help="Whose rows to show. [default: its own]",
+            autocompletion=completion.tasks,
+        ),
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="How many rows.")] = 5,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",

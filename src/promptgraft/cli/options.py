@@ -5,6 +5,10 @@ from typing import Annotated
 
 import typer
 
+from promptgraft.cli import completion
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")  # hosts that only this machine reaches
+
 LibraryPath = Annotated[
     Path | None,
     typer.Option(
@@ -15,11 +19,21 @@ LibraryPath = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 PromptName = Annotated[
-    str, typer.Argument(metavar="PROMPT", help="A name in the library, or a folder.")
+    str,
+    typer.Argument(
+        metavar="PROMPT",
+        help="A name in the library, or a folder.",
+        autocompletion=completion.prompts,
+    ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="A mini, a local folder or a model of the hub."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="A mini, a local folder or a model of the hub.",
+        autocompletion=completion.models,
+    ),
 ]
 Ray = Annotated[
     str | None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from promptgraft.cli import terminal
+from promptgraft.cli import completion, terminal
 from promptgraft.cli.options import Json, LibraryPath, Model
 
 EPILOG = """\b
@@ -19,7 +19,11 @@ Example:
 def command(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="TASK|KEY=VALUE", help="A task or file; then data.* settings."),
+        typer.Argument(
+            metavar="TASK|KEY=VALUE",
+            help="A task or file; then data.* settings.",
+            autocompletion=completion.tasks,
+        ),
     ],
     model: Model = None,
     pool: Annotated[

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from promptgraft.cli import completion
 from promptgraft.cli.options import LibraryPath
 
 EPILOG = """\b
@@ -13,7 +14,12 @@ $ promptgraft rename reviews@mini/bert-s films@mini/bert-s
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The full name it has.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="The full name it has.", autocompletion=completion.prompts
+        ),
+    ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="TASK@MODEL or TASK@MODEL:TAG.")],
     library: LibraryPath = None,
 ) -> None:

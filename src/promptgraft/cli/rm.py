@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from promptgraft.cli import terminal
+from promptgraft.cli import completion, terminal
 from promptgraft.cli.options import LibraryPath
 
 EPILOG = """\b
@@ -14,7 +14,10 @@ $ promptgraft rm sst2@mini/bert-s:old
 
 
 def command(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Full names.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="Full names.", autocompletion=completion.prompts),
+    ],
     library: LibraryPath = None,
 ) -> None:
     """Move prompts to the library's trash; `promptgraft gc` deletes what is there.

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from promptgraft.cli import terminal
+from promptgraft.cli import completion, terminal
 from promptgraft.cli.options import Json
 
 EPILOG = """\b
@@ -21,7 +21,10 @@ def command(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Outputs, one to a line; an empty line is one.")
     ],
-    task: Annotated[str, typer.Option("--task", "-t", help="Task, file or folder.")],
+    task: Annotated[
+        str,
+        typer.Option("--task", "-t", help="Task, file or folder.", autocompletion=completion.tasks),
+    ],
     words: Annotated[
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="Settings of the data, as for tune."),

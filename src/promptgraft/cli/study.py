@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from promptgraft.cli import terminal
+from promptgraft.cli import completion, terminal
 
 EPILOG = """\b
 Example, at miniature scale (PROMPTGRAFT_DATA names a folder that holds lama/):
@@ -26,7 +26,13 @@ def command(
         str, typer.Argument(metavar="STUDY", help="ptfer, grafting, prefix-tuning, crosspt or ptg.")
     ],
     models: Annotated[
-        list[str], typer.Option("--model", "-m", help="A model that takes part; several of them.")
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model that takes part; several of them.",
+            autocompletion=completion.models,
+        ),
     ],
     part: Annotated[
         list[str] | None,

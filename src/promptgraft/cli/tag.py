@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from promptgraft.cli import completion
 from promptgraft.cli.options import LibraryPath
 
 EPILOG = """\b
@@ -13,7 +14,12 @@ $ promptgraft tag sst2@mini/bert-s best
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name in the library.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A name in the library.", autocompletion=completion.prompts
+        ),
+    ],
     tag: Annotated[str, typer.Argument(help="What stands after the colon: TASK@MODEL:TAG.")],
     replace: Annotated[
         bool, typer.Option("--replace", help="Also if there is such a prompt.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from promptgraft.cli import terminal
+from promptgraft.cli import completion, terminal
 from promptgraft.cli.options import Json, LibraryPath
 
 if TYPE_CHECKING:
@@ -38,10 +38,16 @@ def command(
         typer.Argument(
             metavar="PROMPT... [KEY=VALUE]...",
             help="Names in the library, or folders: several of one task; then any setting.",
+            autocompletion=completion.prompts,
         ),
     ],
     to: Annotated[
-        str, typer.Option(metavar="MODEL", help="A mini, a local folder or a model of the hub.")
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="A mini, a local folder or a model of the hub.",
+            autocompletion=completion.models,
+        ),
     ],
     method: Annotated[str | None, typer.Option(help="How. [default: relative]")] = None,
     recipe: Annotated[str | None, typer.Option(help="Settings that go together.")] = None,
@@ -55,7 +61,12 @@ def command(
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option("--task", "-t", help="To select or refine on. [default: the prompt's]"),
+        typer.Option(
+            "--task",
+            "-t",
+            help="To select or refine on. [default: the prompt's]",
+            autocompletion=completion.tasks,
+        ),
     ] = None,
     repair_lengths: Annotated[
         bool, typer.Option("--repair-lengths", help="Repeat or cut prompts to the first's length.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from promptgraft.cli import terminal
+from promptgraft.cli import completion, terminal
 from promptgraft.cli.options import Json, LibraryPath, Model
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def command(
         typer.Argument(
             metavar="TASK|KEY=VALUE",
             help="A built-in task, a file, a folder or hub:NAME; then any setting.",
+            autocompletion=completion.tasks,
         ),
     ] = None,
     model: Model = None,

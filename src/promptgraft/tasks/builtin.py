@@ -35,6 +35,11 @@ def names() -> dict[str, dict[str, int]]:
     }
 
 
+def at_hand() -> list[str]:
+    """The tasks whose data is at hand; none of their files is read."""
+    return list(_folders())
+
+
 def listed() -> list[str]:
     """The tasks whose data is at hand; LAMA as one name."""
     folders = _folders()
