@@ -26,19 +26,24 @@ def rows_of(model, module, number):
     return encode(model, task, task.rows("train"), module(), task.template(model.family))
 
 
-@pytest.mark.parametrize("kind", ["bert", "gpt2", "t5"])
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_together_is_one_by_one(tmp_path, kind, accumulate):
-    model = tiny(kind)
+@pytest.mark.parametrize(
+    ("kind", "accumulate", "more"),
+    [
+        *((kind, parts, {}) for kind in ("bert", "gpt2", "t5") for parts in (1, 2)),
+        ("gpt2", 2, {"noise": 0.5, "hull": 0.3}),
+    ],
+)
+def test_together_is_one_by_one(tmp_path, kind, accumulate, more):
+    model, settings = tiny(kind), SETTINGS | more
     objective = Objective(model, a_task())
     own = ["direct", "mlp", "direct"]
     alone = [a_module(model, n, own[n]) for n in range(3)]
     for number, module in enumerate(alone):
         encoded = rows_of(model, module, number)
-        train(module, encoded, objective, TrainingConfig(**SETTINGS), tmp_path / str(number))
+        train(module, encoded, objective, TrainingConfig(**settings), tmp_path / str(number))
     together = [a_module(model, n, own[n]) for n in range(3)]
     runs = [Run(module, rows_of(model, module, n)) for n, module in enumerate(together)]
-    config = TrainingConfig(**SETTINGS, accumulate=accumulate)
+    config = TrainingConfig(**settings, accumulate=accumulate)
     outcomes = train_many(runs, objective, config)
     assert [outcome.steps for outcome in outcomes] == [8, 8, 8]
     for one, other in zip(alone, together, strict=True):

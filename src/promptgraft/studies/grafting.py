@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from promptgraft.studies.intervals import Mean, difference, mean
 from promptgraft.studies.moves import Moves
 from promptgraft.studies.ptfer import accuracies, by_relation, pairs
+from promptgraft.studies.relations import TRAININGS
 from promptgraft.studies.tables import Table
 from promptgraft.transfer.across_models import Method, Relative
 from promptgraft.transfer.across_models.baselines import Discretize
@@ -42,6 +43,7 @@ METHODS: Mapping[str, Method] = {
     "rotation, scaled": Procrustes(normalise=True),
     "rotation, whitened": Procrustes(frame="whitened"),
 }  # fmt: skip
+SENT = ("the paper", "code of 2", "linear map")  # what sources of other trainings are moved by
 
 
 def compared(moves: Moves, split: str) -> dict[str, tuple[Mean, Mean]]:
@@ -67,3 +69,33 @@ def table(moves: Moves, split: str) -> Table:
     rows = [[name, str(own), str(gap)] for name, (own, gap) in found]
     heads = ["method", f"accuracy, {split} facts", "minus the paper's"]
     return Table(f"methods-{split}", f"Methods of transfer, {split} facts", heads, rows)
+
+
+def by_training(moves: Moves, split: str) -> Table:
+    """Ways to train the sources: how good they are on their own model, and when they are moved."""
+    rows: list[list[str]] = []
+    plain: list[list[list[float]]] = []
+    for training in TRAININGS:
+        own = [
+            moves.tuned(name, seed, split=split, training=training)
+            for name in moves.names
+            for seed in range(moves.seeds)
+        ]
+        found = [by_relation(own)]
+        for method in SENT:
+            moved = [
+                one
+                for source, target in pairs(moves)
+                for one in accuracies(
+                    moves, [source], target, METHODS[method], split=split, training=training
+                )
+            ]
+            found.append(by_relation(moved))
+        plain = plain or found
+        gaps = [difference(one, other) for one, other in zip(found, plain, strict=True)]
+        means = [mean(one) for one in found]
+        cells = [f"{a}; {b}" for a, b in zip(means, gaps, strict=True)]
+        rows.append([training, *cells])
+    heads = ["training", "on the source", *(f"moved: {method}" for method in SENT)]
+    title = f"Training of the sources, {split} facts: accuracy; its difference to plain training's"
+    return Table(f"trainings-{split}", title, heads, rows)

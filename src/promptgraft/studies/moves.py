@@ -12,7 +12,7 @@ from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.studies import relations
 from promptgraft.studies.memo import Memo
-from promptgraft.studies.relations import RELATIONS, Facts
+from promptgraft.studies.relations import PLAIN, RELATIONS, Facts
 from promptgraft.transfer.across_models import Method
 from promptgraft.transfer.across_models.method import METHODS, Sent, Space
 from promptgraft.transfer.across_models.move import move
@@ -63,20 +63,31 @@ class Moves:
         most = {"test": TEST_ROWS, "validation": VALIDATION_ROWS}
         return relations.facts([self.model(name) for name in self.names], self.relations, most)
 
-    def prompts(self, name: str, seed: int, length: int) -> dict[str, Tensor]:
+    def prompts(
+        self, name: str, seed: int, length: int, training: str = PLAIN
+    ) -> dict[str, Tensor]:
         """The tuned prompts [P, D] of a model, by relation."""
-        self.say(f"prompts of {name}, seed {seed}, length {length}")
-        found = relations.tune(self.model(name), self.facts, seed, self.library, length)
+        self.say(f"prompts of {name}, seed {seed}, length {length}, {training}")
+        found = relations.tune(
+            self.model(name), self.facts, seed, self.library, length, training=training
+        )
         return {relation: prompt.vectors.cpu().float() for relation, prompt in found.items()}
 
-    def tuned(self, name: str, seed: int, length: int = relations.LENGTH) -> dict[str, float]:
+    def tuned(
+        self,
+        name: str,
+        seed: int,
+        length: int = relations.LENGTH,
+        split: str = "test",
+        training: str = PLAIN,
+    ) -> dict[str, float]:
         """Accuracy of a model with its own prompts."""
 
         def measure() -> dict[str, float]:
-            prompts = self.prompts(name, seed, length)
-            return relations.accuracy(self.model(name), self.facts, prompts)
+            prompts = self.prompts(name, seed, length, training)
+            return relations.accuracy(self.model(name), self.facts, prompts, split)
 
-        return self._measured(["tuned", name, seed, length], measure)
+        return self._measured(["tuned", name, seed, length, split, training], measure)
 
     def manual(self, name: str) -> dict[str, float]:
         """Accuracy of a model with LAMA's wordings."""
@@ -95,19 +106,23 @@ class Moves:
         seed: int,
         length: int = relations.LENGTH,
         split: str = "test",
+        training: str = PLAIN,
     ) -> Moved:
-        """Accuracy of a model with prompts that were moved to it."""
+        """Accuracy of a model with prompts that were moved to it.
+
+        training  how they were tuned: a name in `relations.TRAININGS`
+        """
         kind = next(name for name, one in METHODS.items.items() if type(method) is one)
         settings = method.model_dump(mode="json", exclude_defaults=True)
 
         def measure() -> dict[str, dict[str, float]]:
             self.say(f"{' + '.join(sources)} to {target}, {kind} {settings or ''}, seed {seed}")
-            prompts, losses = self._move(sources, target, method, seed, length)
+            prompts, losses = self._move(sources, target, method, seed, length, training)
             found = relations.accuracy(self.model(target), self.facts, prompts, split)
             return {"accuracy": found, "loss": losses}
 
-        key = ["moved", list(sources), target, kind, settings, seed, length, split, self.relations]
-        found = self.memo(key, measure)
+        key = ["moved", list(sources), target, kind, settings, seed, length, split, training]
+        found = self.memo([*key, self.relations], measure)
         return Moved(found["accuracy"], found["loss"])
 
     def _measured(self, key: list[object], measure: Callable[[], object]) -> dict[str, float]:
@@ -115,12 +130,18 @@ class Moves:
         return found
 
     def _move(
-        self, sources: Sequence[str], target: str, method: Method, seed: int, length: int
+        self,
+        sources: Sequence[str],
+        target: str,
+        method: Method,
+        seed: int,
+        length: int,
+        training: str = PLAIN,
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Move the prompts of all relations at once; each row goes its own way."""
         models = [self.model(name) for name in (*sources, target)]
         words = tuple(method.words(models))
-        given = [self.prompts(name, seed, length) for name in sources]
+        given = [self.prompts(name, seed, length, training) for name in sources]
         sent = [
             Sent(torch.cat([prompts[name] for name in self.relations]), self._space(source, words))
             for source, prompts in zip(sources, given, strict=True)

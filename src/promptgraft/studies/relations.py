@@ -32,6 +32,14 @@ BARE = {family: template.replace(" {prompt}", "") for family, template in TEMPLA
 LENGTH = 5
 SETTINGS = TrainingConfig(steps=400, batch_size=16, lr=0.03, warmup=0.1, evaluate_every=100)
 
+PLAIN = "plain"
+TRAININGS: Mapping[str, Mapping[str, float]] = {  # ways to train sources, see training.robust
+    PLAIN: {},
+    **{f"noise-{size}": {"noise": size} for size in (0.5, 1.0, 2.0)},
+    **{f"hull-{weight}": {"hull": weight} for weight in (0.01, 0.1, 1.0)},
+    "noise-1.0-hull-0.1": {"noise": 1.0, "hull": 0.1},
+}
+
 
 @dataclass(frozen=True)
 class Relation:
@@ -106,13 +114,16 @@ def tune(
     length: int = LENGTH,
     settings: TrainingConfig = SETTINGS,
     report: Callable[[Report], None] | None = None,
+    training: str = PLAIN,
 ) -> dict[str, SoftPrompt]:
     """A prompt for each relation, from the library or tuned now, all in shared passes.
+
+    training  a name in `TRAININGS`
 
     They start from random numbers at the scale of the model's embeddings; the state that does
     best on validation facts is kept.
     """
-    config = settings.model_copy(update={"seed": seed})
+    config = settings.model_copy(update={"seed": seed, **TRAININGS[training]})
     layout, template = modules.layout("soft-prompt", length, model), TEMPLATES[model.family]
     cards = {
         relation.name: PromptCard(
@@ -129,7 +140,8 @@ def tune(
         )
         for relation in chosen.relations
     }
-    names = {name: library_name(card, f"{length}-seed{seed}") for name, card in cards.items()}
+    tag = f"{length}-seed{seed}" + ("" if training == PLAIN else f"-{training}")
+    names = {name: library_name(card, tag) for name, card in cards.items()}
     missing = {name: chosen[name] for name, kept in names.items() if kept not in library}
     runs = {}
     for name, relation in missing.items():

@@ -34,6 +34,11 @@ class TrainingConfig(BaseModel):
     how the code of Prefix-Tuning has it."""
     objective: Literal["vocabulary", "choices"] = "vocabulary"
     """Classification: cross-entropy over all tokens, or over the label words alone."""
+    noise: float = Field(default=0.0, ge=0)
+    """Soft prompts: normal noise on the virtual tokens at every step, in deviations of the model's
+    embeddings. It is meant to make them easier to move to other models, as is the next."""
+    hull: float = Field(default=0.0, ge=0)
+    """Soft prompts: weight of the virtual tokens' distance to the hull of the token embeddings."""
 
     evaluate_every: int = Field(default=100, gt=0)
     """Steps between evaluations on the validation split."""

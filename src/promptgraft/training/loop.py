@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from promptgraft import files
 from promptgraft.errors import ConfigError, StoppedError, TrainingError
-from promptgraft.models import Encoded
+from promptgraft.models import Emitter, Encoded
 from promptgraft.training import checkpoint
 from promptgraft.training.batches import Batches
 from promptgraft.training.checkpoint import Progress
 from promptgraft.training.config import TrainingConfig
 from promptgraft.training.objective import Objective, averaged_over
+from promptgraft.training.robust import Robust
 from promptgraft.training.schedule import rate
 
 SMOOTHED = 20  # steps over which the loss is averaged when looking for divergence
@@ -88,6 +89,7 @@ def train(
         progress, best = checkpoint.load(folder / "checkpoint", module, optimizer)
     prepared: nn.Module = accelerator.prepare(module)
     batches = Batches([len(row) for row in encoded], config.batch_size, config.seed)
+    robust = Robust(config, objective.model)
     recent: deque[float] = deque(maxlen=SMOOTHED)
     started, began_at = time.monotonic(), progress.step
     score: float | None = None
@@ -104,7 +106,10 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * factor
             rows = [encoded[number] for number in batches[progress.step]]
-            loss, norm = _step(accelerator, prepared, optimizer, objective, rows, config)
+            emit = robust.emitter(prepared, progress.step)
+            loss, norm = _step(
+                accelerator, prepared, emit, optimizer, objective, rows, config, robust.penalty
+            )
             progress.step += 1
             recent.append(loss)
             _check_loss(progress, loss, recent, config)
@@ -156,12 +161,18 @@ def parameter_groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
 def _step(
     accelerator: Accelerator,
     module: nn.Module,
+    emit: Emitter,
     optimizer: torch.optim.Optimizer,
     objective: Objective,
     rows: Sequence[Encoded],
     config: TrainingConfig,
+    penalty: Callable[[Emitter], Tensor],
 ) -> tuple[float, float]:
-    """One optimizer step; returns the mean loss (see `average`) and the gradient's norm."""
+    """One optimizer step; returns the mean loss (see `average`) and the gradient's norm.
+
+    emit     what gives the rows their prompts: the module, perhaps with noise
+    penalty  of the module, added to the mean loss; the loss that is returned is without it
+    """
     processes = accelerator.num_processes
     mine = rows[accelerator.process_index :: processes]
     parts = [
@@ -172,8 +183,9 @@ def _step(
     for number, part in enumerate(parts):
         synced = number == len(parts) - 1
         with nullcontext() if synced else accelerator.no_sync(module):
-            loss = objective(module, part) / count
-            accelerator.backward(loss * processes)  # devices average their gradients
+            loss = objective(emit, part) / count
+            whole = loss + penalty(module).to(loss.device) * len(part) / len(rows)
+            accelerator.backward(whole * processes)  # devices average their gradients
         total += loss.detach()
     norm = accelerator.clip_grad_norm_(module.parameters(), config.clip)
     optimizer.step()

@@ -19,6 +19,7 @@ from promptgraft.training.batches import Batches
 from promptgraft.training.config import TrainingConfig
 from promptgraft.training.loop import Outcome, Report, parameter_groups
 from promptgraft.training.objective import Objective, averaged_over
+from promptgraft.training.robust import Robust
 from promptgraft.training.schedule import rate
 
 
@@ -53,6 +54,7 @@ def train_many(
     )
     batches = [Batches([len(row) for row in r.encoded], config.batch_size, config.seed)
                for r in runs]  # fmt: skip
+    robust = Robust(config, objective.model)
     best: list[_Best] = [_Best() for _ in runs]
     started = time.monotonic()
     for step in range(config.steps):
@@ -67,7 +69,7 @@ def train_many(
         for part in range(config.accumulate):
             together = [row for some in rows[part :: config.accumulate] for row in some]
             if together:
-                loss = objective(emit, together)
+                loss = objective(robust.emitter(emit, step), together)
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += loss.item()
         counts = [averaged_over(some, config.average) for some in rows]
@@ -77,6 +79,8 @@ def train_many(
                 f"The loss is {mean} at step {step + 1}. Try a smaller lr (now {config.lr})."
             )
         for run, count in zip(runs, counts, strict=True):
+            if config.hull:
+                (robust.penalty(run.module) * count).backward()  # type: ignore[no-untyped-call]
             _own_gradient(run.module, count, config.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
