@@ -9,13 +9,14 @@ from promptgraft.cli import main
 from promptgraft.errors import ConfigError, DataError
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import SoftPrompt
-from promptgraft.studies import STUDIES, grafting, ptfer, relations
+from promptgraft.studies import STUDIES, classification, grafting, ptfer, relations
 from promptgraft.studies.claims import Claim
 from promptgraft.studies.intervals import Mean
 from promptgraft.studies.moves import Moves
 from promptgraft.training import TrainingConfig
 from promptgraft.transfer.across_models import Relative, transfer
 from promptgraft.transfer.across_models.baselines import Discretize
+from writing import put_rows
 
 QUICK = TrainingConfig(steps=3, batch_size=4, lr=0.1, evaluate_every=3)
 NAMES = ("P19", "P20")
@@ -24,7 +25,7 @@ NAMES = ("P19", "P20")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(relations, "SETTINGS", QUICK)
-    monkeypatch.setattr(relations.tune, "__defaults__", (relations.LENGTH, QUICK, None))
+    monkeypatch.setattr(relations.tune, "__defaults__", (relations.LENGTH, QUICK, None, "plain"))
 
 
 def test_facts_are_what_all_models_know_each_once(place):
@@ -121,6 +122,47 @@ def test_methods_are_compared_in_pairs(place, monkeypatch):
     assert gap.value == pytest.approx(own.value - found["the paper"][0].value)
     values = [float(row[1].split()[0]) for row in grafting.table(moves, "validation").rows]
     assert values == sorted(values, reverse=True)
+
+
+def test_sources_of_other_trainings_are_moved_too(place, monkeypatch):
+    trainings = {"plain": {}, "far": {"noise": 5.0}}
+    monkeypatch.setattr(relations, "TRAININGS", trainings)
+    monkeypatch.setattr(grafting, "TRAININGS", trainings)
+    monkeypatch.setattr(grafting, "SENT", ("nearest word",))
+    moves = Moves([str(place / k) for k in ("bert", "albert")], place / "out", 1, NAMES)
+    table = grafting.by_training(moves, "validation")
+    assert [row[0] for row in table.rows] == ["plain", "far"]
+    assert all(cell.endswith("; 0.0 [0.0, 0.0]") for cell in table.rows[0][1:])
+    one, other = (moves.library.get(f"lama-P19@bert:5-seed0{tag}").vectors for tag in ("", "-far"))
+    assert not torch.equal(one, other)
+    moved = moves.moved([moves.names[0]], moves.names[1], Discretize(), 0, training="far")
+    assert moved.accuracy.keys() == set(NAMES)
+
+
+def test_classes_are_asked_among_their_words(place, monkeypatch):
+    for split, count in (("train", 12), ("validation", 4), ("test", 6)):
+        rows = [{"text": f"film {n}", "label": n % 2} for n in range(count)]
+        put_rows(place / "data" / "sst2" / f"{split}.jsonl.gz", rows)
+    monkeypatch.setattr(classification, "TASKS", ("sst2",))
+    monkeypatch.setattr(classification, "STEPS", 2)
+    monkeypatch.setattr(classification, "TEST_ROWS", 4)
+    names = [str(place / k) for k in ("bert", "albert")]
+    moves = Moves(names, place / "out", 2, NAMES)
+    table = classification.table_6(moves)
+    assert table.heads == ["method", "source", *(f"sst2, {name}" for name in names)]
+    assert [row[0] for row in table.rows] == ["tuned", "manual", "relative", "relative"]
+    assert (table.rows[2][2], table.rows[3][3]) == ("", "")
+    one = classification.Classes(moves, "sst2")
+    kept = moves.library.get("sst2@bert:5-seed1")
+    model, rows = moves.model(names[1]), one.load().rows("test")
+    template = "{prompt} {text} {mask} ."
+    sent = transfer([kept], [moves.model(names[0])], model, Relative(top_k=2), template)
+    words = ["negative", "positive"]
+    answers = model.choose(rows, words, sent)
+    right = sum(words.index(a) == row["label"] for a, row in zip(answers, rows, strict=True))
+    assert one.moved(names[0], names[1], 1) == 100 * right / 4
+    monkeypatch.setattr(classification, "evaluate", None)  # nothing is measured again
+    assert str(classification.table_6(Moves(names, place / "out", 2, NAMES))) == str(table)
 
 
 def test_claims_are_decided_by_their_intervals():

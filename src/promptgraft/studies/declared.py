@@ -8,6 +8,7 @@ from typing import Any
 from promptgraft.modules.registry import Registry
 from promptgraft.studies import (
     claims,
+    classification,
     crosspt,
     grafting,
     prefix_figures,
@@ -71,6 +72,7 @@ STUDIES.items["ptfer"] = Study(
         "2": _beside_the_paper(ptfer.table_2, "paper-2"),
         "3": _beside_the_paper(ptfer.table_3, "paper-3"),
         "5": _beside_the_paper(ptfer.table_5, "paper-5"),
+        "6": _beside_the_paper(classification.table_6, "paper-6"),
         "claims": lambda moves: [claims.table_of(ptfer.claims(moves))],
         "figure-2": ptfer_figures.figure_2,
         "figure-3": ptfer_figures.figure_3,

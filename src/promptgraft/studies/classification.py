@@ -1,0 +1,117 @@
+"""Table 6 of Zero-Shot Continuous Prompt Transfer: prompts of classification tasks, moved.
+
+The answer is chosen among the label words alone. As the authors told users of their code, who could
+not reproduce the table with its settings for facts, all shared words are anchors and two of them
+are kept for each virtual token. What needs labels is done on the source; the manual wording is the
+task's first.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from promptgraft import api, files
+from promptgraft.api import TuneConfig
+from promptgraft.api.names import name_for
+from promptgraft.prompts import Prompt
+from promptgraft.studies.intervals import mean
+from promptgraft.studies.moves import Moves
+from promptgraft.studies.tables import Table
+from promptgraft.tasks import Task
+from promptgraft.tasks import load as load_task
+from promptgraft.training import evaluate
+from promptgraft.transfer.across_models import Relative, transfer
+
+TASKS = ("sst2", "dbpedia14")
+METHOD = Relative(top_k=2)
+LENGTH, STEPS, TEST_ROWS = 5, 400, 1000
+
+
+@dataclass(frozen=True)
+class Classes:
+    """One of the tasks, measured with the models and the memory of the study of facts."""
+
+    moves: Moves
+    task: str
+
+    def tuned(self, model: str, seed: int) -> float:
+        """Accuracy of a model with its own prompt."""
+        return self._measured(["tuned", model, seed], model, lambda: self.prompt(model, seed))
+
+    def manual(self, model: str) -> float:
+        """Accuracy of a model with the task's first wording."""
+        return self._measured(["manual", model], model, lambda: None)
+
+    def moved(self, source: str, target: str, seed: int) -> float:
+        """Accuracy of a model with another one's prompt."""
+
+        def move() -> Prompt:
+            models = self.moves.model(source), self.moves.model(target)
+            template = self.load().template(models[1].family)
+            return transfer([self.prompt(source, seed)], models[:1], models[1], METHOD, template)
+
+        settings = METHOD.model_dump(mode="json", exclude_defaults=True)
+        return self._measured(["moved", source, target, settings, seed], target, move)
+
+    def load(self) -> Task:
+        """The task with as many test rows as are asked."""
+        return load_task(self.task).subset("test", TEST_ROWS, seed=0)
+
+    def prompt(self, model: str, seed: int) -> Prompt:
+        """A prompt from the study's library, or tuned now."""
+        library, tag = self.moves.library, f"{LENGTH}-seed{seed}"
+        name = name_for(self.task, model, tag)
+        if name not in library:
+            folder = library.path.parent / "run"
+            config = TuneConfig(
+                model=model,
+                task=self.task,
+                length=LENGTH,
+                steps=STEPS,
+                seed=seed,
+                tag=tag,
+                out=folder,
+                test_rows=1,  # it is scored here
+            )
+            api.tune(config, library=library, model=self.moves.model(model))
+            files.remove_folder(folder)
+        return library.get(name)
+
+    def _measured(self, key: list[object], name: str, make: Callable[[], Prompt | None]) -> float:
+        def measure() -> float:
+            self.moves.say(f"{self.task}: {' '.join(map(str, key))}")
+            prompt, task, model = make(), self.load(), self.moves.model(name)
+            template = task.template(model.family)
+            if prompt is None:
+                template = task.manual[model.family][0]
+            found = evaluate(model, task, task.rows("test"), prompt, template, intervals=False)
+            return found.scores["accuracy"]
+
+        accuracy: float = self.moves.memo(["classes", self.task, TEST_ROWS, STEPS, *key], measure)
+        return accuracy
+
+
+def table_6(moves: Moves) -> Table:
+    """By method and source; a column for each task and target, means over seeds."""
+    seeds = range(moves.seeds)
+
+    def cells(measure: Callable[[Classes, str], list[float]], skip: str = "") -> list[str]:
+        found = []
+        for target in moves.names:
+            for task in TASKS:
+                own = [] if target == skip else measure(Classes(moves, task), target)
+                found.append(str(mean([[one] for one in own])) if own else "")
+        return found
+
+    rows = [
+        ["tuned", "", *cells(lambda task, target: [task.tuned(target, s) for s in seeds])],
+        ["manual", "", *cells(lambda task, target: [task.manual(target)])],
+    ]
+    for source in moves.names:
+
+        def sent(task: Classes, target: str, source: str = source) -> list[float]:
+            return [task.moved(source, target, seed) for seed in seeds]
+
+        rows.append(["relative", source, *cells(sent, skip=source)])
+    columns = [f"{task}, {target}" for target in moves.names for task in TASKS]
+    title = "Table 6: classification, accuracy on test rows with intervals over seeds"
+    return Table("6-classification", title, ["method", "source", *columns], rows)
