@@ -19,6 +19,18 @@ METHODS = ("soft-prompt", "prefix")
 EPILOG = """\b
 Example:
 $ promptgraft init examples/reviews.csv --yes
+reviews.yaml
+Next: promptgraft tune --config reviews.yaml
+$ sed -n '/^data/,/5/p' reviews.yaml
+data:
+  # The column that is read
+  text: review
+  # The column with the answers
+  label: stars
+  # The word that stands for each label: guessed from their order, correct it
+  verbalizer:
+    '1': bad
+    '5': good
 """
 
 
