@@ -1,9 +1,11 @@
 """Many requests, each with its own prompt: one running batch beside peft switching adapters.
 
     python benchmarks/bench_serving.py [--size 124m] [--device cpu] [--requests 64] [--record]
+    python benchmarks/bench_serving.py --distinct 1 10 100 1000 --requests 1000 [--record]
 
 Both write the same number of tokens for the same texts with the same prompts on the same random
-model. The engine is measured with a prompt for each request and with one prompt for all.
+model. The engine is measured with a prompt for each request and with one prompt for all; in the
+second form with so many distinct prompts among the requests, from the library's folder each time.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import common
 import torch
@@ -138,6 +141,30 @@ def memory(model: FrozenModel, library: Library, name: str) -> tuple[int, int]:
     return stored, loaded.bytes
 
 
+def by_distinct(
+    model: FrozenModel, library: Library, names: list[str], counts: list[int], options: Any
+) -> str:
+    """Tokens a second with so many distinct prompts among the requests, which lie on the disk when
+    the round begins."""
+
+    def fresh(count: int) -> Callable[[], int]:
+        asked = [names[number % count] for number in range(options.requests)]
+        return lambda: ours(model, library, asked, options.rows)()
+
+    found = seconds({str(count): fresh(count) for count in counts}, options.rounds)
+    first = found[str(counts[0])]
+    rows = [
+        [
+            name,
+            common.spread(rates, 0),
+            common.spread([a / b for a, b in zip(rates, first, strict=True)]),
+        ]
+        for name, rates in found.items()
+    ]
+    heads = ["distinct prompts", "tokens/s", f"against {counts[0]}"]
+    return common.table(heads, rows)
+
+
 LEGEND = f"""\
 P = {VIRTUAL} virtual tokens, T = {TEXT} of text, {NEW} new ones. Tokens written a second, median
 (range) over rounds in which the runs take turns."""
@@ -151,6 +178,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dtype", choices=common.DTYPES, default="float32")
     parser.add_argument("--requests", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=64, help="written on together (--distinct)")
+    parser.add_argument("--distinct", type=int, nargs="+", metavar="N")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--note", default="")
     parser.add_argument("--record", action="store_true", help="append to RESULTS.md")
@@ -163,6 +192,14 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         library = Library(Path(folder))
         model = frozen(options.size, options.dtype, options.device)
+        if options.distinct:
+            names = fill(library, model, max(options.distinct))
+            table = by_distinct(model, library, names, options.distinct, options)
+            print(table)
+            if options.record:
+                body = f"{options.note}\n\n{about}\n\n{LEGEND}\n\n{table}".strip()
+                common.record(f"distinct prompts, {options.size}, {options.device}", body)
+            return
         names = fill(library, model, options.requests)
         random.Random(0).shuffle(names)
         cold, warm = first_token(model, library, names)

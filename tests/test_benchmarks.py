@@ -94,6 +94,9 @@ def test_serving_is_measured_beside_peft(
     printed = capsys.readouterr().out
     assert "| one prompt |" in printed
     assert "First token" in printed
+    few = ["--distinct", "1", "2", "--requests", "2"]
+    bench_serving.main(["--size", "tiny", "--rounds", "1", *few])
+    assert "| 2                |" in capsys.readouterr().out
 
 
 def test_many_tunings_come_to_the_same(

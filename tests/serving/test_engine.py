@@ -56,6 +56,33 @@ def test_any_mix_is_one_by_one(tmp_path, kind, seed):
         assert ticket.text() == alone(model, library, request), request
 
 
+RULES = {
+    "gpt2": {"repetition_penalty": 1.7, "no_repeat_ngram_size": 2, "suppress_tokens": [7, 8, 9],
+             "begin_suppress_tokens": [2, 40], "min_new_tokens": 3, "eos_token_id": [2, 50, 51]},
+    "bart": {"forced_bos_token_id": 30, "forced_eos_token_id": 2, "min_length": 4,
+             "encoder_repetition_penalty": 1.3, "bad_words_ids": [[31], [32, 33]]},
+    "t5": {"suppress_tokens": [10, 11, 12], "repetition_penalty": 1.4, "eos_token_id": [1, 20]},
+    "mistral": {"repetition_penalty": 1.7, "exponential_decay_length_penalty": (4, 1.5)},
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Unfeasible length constraints", "ignore:Passing")
+@pytest.mark.parametrize("kind", RULES)
+def test_a_checkpoint_s_own_rules_hold(tmp_path, kind):
+    """What its generation_config forces, forbids and penalises, as for a lone text."""
+    model = tiny(kind)
+    library = filled(model, tmp_path / "library")
+    asked = requests(names(library), 30, 5)
+    before = [alone(model, library, request) for request in asked]
+    model.model.generation_config.update(**RULES[kind])
+    engine = Engine(model, library, rows=8, read_at_once=64)
+    tickets = [engine.submit(request) for request in asked]
+    engine.run_until_done()
+    written = [ticket.text() for ticket in tickets]
+    assert written == [alone(model, library, request) for request in asked]
+    assert written != before, "the rules change nothing; the test shows nothing"
+
+
 def test_drawn_texts_depend_on_their_seed_alone(model, library):
     settings = {"temperature": 1.5, "top_p": 0.95, "top_k": 50, "seed": lambda p: p.randrange(9)}
     asked = requests(names(library), 40, 1, **settings)

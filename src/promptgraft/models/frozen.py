@@ -231,9 +231,9 @@ class FrozenModel(PromptedModel):
                 start = batch.tokens if batch.decoder_tokens is None else batch.decoder_tokens
                 with self.attached(batch, pick(prompt, chosen)) as inputs, self._hidden(inputs):
                     ids = self.model.generate(**inputs, **config)  # type: ignore[operator]
-                written = self.tokenizer.batch_decode(
-                    ids[:, start.shape[1] :], skip_special_tokens=True
-                )
+                new = ids[:, start.shape[1] :].tolist()
+                own = [_before_end(row, config.get("eos_token_id")) for row in new]
+                written = self.tokenizer.batch_decode(own, skip_special_tokens=True)
                 for number, text in zip(chosen, written, strict=True):
                     texts[number] = _until(str(text), stop).strip()
         return texts
@@ -320,6 +320,13 @@ def _per_row(batch: Batch, scores: Tensor) -> Tensor:
     """Sums over the labels of each row: [N] -> [B]."""
     row = torch.nonzero(batch.labels != IGNORED)[:, 0]
     return torch.zeros(len(batch), device=scores.device).index_add(0, row, scores)
+
+
+def _before_end(written: list[int], ends: int | list[int] | None) -> list[int]:
+    """The tokens before the one that ends the text, which need not be a special one."""
+    known = {ends} if isinstance(ends, int) else set(ends or ())
+    last = next((number for number, token in enumerate(written) if token in known), None)
+    return written[:last]
 
 
 def _until(text: str, stop: Sequence[str] | None) -> str:

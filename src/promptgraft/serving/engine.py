@@ -21,6 +21,7 @@ from transformers import (
 from promptgraft.library import Library
 from promptgraft.models import Encoded, FrozenModel, OnePrompt
 from promptgraft.models.decoder_slots import DecoderSlots
+from promptgraft.models.rules import Rules, rules_of
 from promptgraft.models.slots import Slots
 from promptgraft.serving.problems import FullError, overflow, told
 from promptgraft.serving.prompts import Prompts
@@ -28,7 +29,15 @@ from promptgraft.serving.request import Piece, Reason, Request, Ticket, Token
 from promptgraft.serving.streaming import TextStream
 from promptgraft.serving.turns import Turns
 
-Waiting = tuple[Ticket, Encoded, OnePrompt]
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """A request that will be written."""
+
+    ticket: Ticket
+    row: Encoded
+    prompt: OnePrompt
+    rules: Rules | None
 
 
 @dataclass(eq=False)
@@ -36,6 +45,7 @@ class _Row:
     """A request that is being written."""
 
     ticket: Ticket
+    rules: Rules | None
     stream: TextStream
     draw: Generator
     pending: list[Token] = field(default_factory=list)  # not yet told, as their text is held back
@@ -45,7 +55,8 @@ class Engine:
     """Continuous batching of a causal or sequence-to-sequence model with a library's prompts.
 
     Use it from any threads: `submit` and read the ticket; one thread of its own (`start`) or the
-    caller runs `step`.
+    caller runs `step`. What the checkpoint's generation settings force, forbid or penalise holds
+    as in `FrozenModel.generate`; whether tokens are drawn, and how, is the request's to say.
     """
 
     def __init__(
@@ -66,9 +77,12 @@ class Engine:
         self.model, self.prompts = model, Prompts(model, library, prompt_bytes)
         self.rows, self.most_waiting, self.read_at_once = rows, waiting, read_at_once
         self.slots = self._empty()
-        self.queue: deque[Waiting] = deque()
+        self.queue: deque[_Waiting] = deque()
         self.active: list[_Row] = []
         self.logits = torch.zeros(0, 1)
+        some = [model.encoder.pad]
+        row = Encoded(some, decoder_tokens=some if model.family == "seq2seq" else [])
+        self.ruled = rules_of(model, row, 1024) is not None
         self.lock = Turns()  # whoever runs the model holds it
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
@@ -84,10 +98,10 @@ class Engine:
         """
         self._check_room()  # now too: when there is none, nothing should be read
         with self.lock:
-            row, prompt = self._encode(request)
+            row, prompt, rules = self._encode(request)
             self._check_room()
             ticket = Ticket(request, len(row), deliver)
-            self.queue.append((ticket, row, prompt))
+            self.queue.append(_Waiting(ticket, row, prompt, rules))
         self._work.set()
         return ticket
 
@@ -101,15 +115,16 @@ class Engine:
         seq2seq = self.model.family == "seq2seq"
         return DecoderSlots(self.model) if seq2seq else Slots(self.model)
 
-    def _encode(self, request: Request) -> tuple[Encoded, OnePrompt]:
+    def _encode(self, request: Request) -> tuple[Encoded, OnePrompt, Rules | None]:
         rows = [request.source] if isinstance(request.source, str) else [dict(request.source)]
         reserve = request.max_new_tokens
-        if request.prompt is None:
-            (row,) = self.model.encode(rows, reserve=reserve)
-            return row, None
-        loaded = self.prompts.get(request.prompt)
-        (row,) = self.model.encode(rows, loaded.value, reserve=reserve)
-        return self.prompts.ready(loaded, row)
+        loaded = self.prompts.get(request.prompt) if request.prompt is not None else None
+        prompt = loaded.value if loaded is not None else None
+        (row,) = self.model.encode(rows, prompt, reserve=reserve)
+        rules = rules_of(self.model, row, reserve) if self.ruled else None
+        if loaded is None:
+            return row, None, rules
+        return *self.prompts.ready(loaded, row), rules
 
     def step(self) -> bool:
         """Let rows join, write one token of each, let the finished ones go; False if all is done.
@@ -167,50 +182,53 @@ class Engine:
 
     def _join(self) -> None:
         """Read waiting rows, as many as there is room for."""
-        for ticket, _, _ in self.queue:
-            if ticket.cancelled:
-                ticket.put(Piece("", (), "cancelled"))
-        self.queue = deque(one for one in self.queue if not one[0].cancelled)
-        joining: list[Waiting] = []
+        for one in self.queue:
+            if one.ticket.cancelled:
+                one.ticket.put(Piece("", (), "cancelled"))
+        self.queue = deque(one for one in self.queue if not one.ticket.cancelled)
+        joining: list[_Waiting] = []
         tokens = 0
         while self.queue and len(self.active) + len(joining) < self.rows:
-            if joining and tokens + len(self.queue[0][1]) > self.read_at_once:
+            if joining and tokens + len(self.queue[0].row) > self.read_at_once:
                 break
             joining.append(self.queue.popleft())
-            tokens += len(joining[-1][1])
+            tokens += len(joining[-1].row)
         for group in _alike(joining):
             self._admit(group)
 
-    def _admit(self, group: Sequence[Waiting]) -> None:
-        tickets = [ticket for ticket, _, _ in group]
-        reserve = max(ticket.request.max_new_tokens for ticket in tickets)
+    def _admit(self, group: Sequence[_Waiting]) -> None:
+        reserve = max(one.ticket.request.max_new_tokens for one in group)
         try:
             logits = self.slots.admit(
-                [row for _, row, _ in group], [prompt for _, _, prompt in group], reserve
+                [one.row for one in group], [one.prompt for one in group], reserve
             )
         except Exception as error:
             if len(group) > 1:  # one by one, so that the others do not suffer
                 for one in group:
                     self._admit([one])
             else:
-                tickets[0].put(told(error))
+                group[0].ticket.put(told(error))
             return
         self.logits = torch.cat([self.logits, logits]) if self.active else logits
-        for ticket in tickets:
-            draw = Generator(device="cpu").manual_seed(ticket.request.seed)
-            stream = TextStream(self.model.tokenizer, ticket.request.stop)
-            self.active.append(_Row(ticket, stream, draw))
+        for one in group:
+            draw = Generator(device="cpu").manual_seed(one.ticket.request.seed)
+            stream = TextStream(self.model.tokenizer, one.ticket.request.stop)
+            self.active.append(_Row(one.ticket, one.rules, stream, draw))
 
     def _choose(self) -> list[int | None]:
         """The next token of every row; None where the model says nothing that is a number."""
-        highest, likeliest = self.logits.max(-1)
+        scores = self.logits.clone() if self.ruled else self.logits  # these are told as they are
+        for number, row in enumerate(self.active):
+            if row.rules is not None:
+                scores[number] = row.rules(row.stream.ids, scores[number])
+        highest, likeliest = scores.max(-1)
         chosen: list[int | None] = likeliest.tolist()
         for number, finite in enumerate(highest.isfinite().tolist()):
             row = self.active[number]
             if not finite:
                 chosen[number] = None
             elif row.ticket.request.temperature > 0:
-                chosen[number] = _draw(self.logits[number].cpu(), row)
+                chosen[number] = _draw(scores[number].cpu(), row)
         return chosen
 
     def _write(self, row: _Row, token: int | None, number: int) -> bool:
@@ -262,11 +280,11 @@ class Engine:
             self.active.pop()
 
 
-def _alike(joining: Sequence[Waiting]) -> list[list[Waiting]]:
+def _alike(joining: Sequence[_Waiting]) -> list[list[_Waiting]]:
     """Rows that may be read together: those of like length, so that little is padding."""
-    groups: dict[int, list[Waiting]] = {}
+    groups: dict[int, list[_Waiting]] = {}
     for one in joining:
-        groups.setdefault(len(one[1]).bit_length(), []).append(one)
+        groups.setdefault(len(one.row).bit_length(), []).append(one)
     return list(groups.values())
 
 
