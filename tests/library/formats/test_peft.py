@@ -29,7 +29,7 @@ def saved(tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
 
     def get(kind: str, **changes):
-        folder = root / f"{kind}{len(changes)}"
+        folder = root / "-".join(map(str, (kind, *changes.values())))
         model = tiny(kind, **changes)
         if not folder.exists():
             model.model.save_pretrained(folder)
@@ -212,6 +212,62 @@ def test_a_prefix_of_another_family_is_refused(saved, tmp_path):
     made_by_peft(saved("bart")[1], "seq2seq", tmp_path / "x", "PREFIX_TUNING")
     with pytest.raises(PromptgraftError, match="a prefix for SEQ_2_SEQ_LM; PEFT has"):
         format.read(tmp_path / "x")
+
+
+def forget_positions(kind: str, model: torch.nn.Module, shift: int) -> None:
+    """Take away what tells PEFT's prefix from ours: T5's relative bias, or BART's positions, which
+    are moved by `shift`."""
+    with torch.no_grad():
+        if kind == "t5":
+            block = model.get_decoder().block[0].layer[0].SelfAttention
+            block.relative_attention_bias.weight.zero_()
+        else:
+            table = model.get_decoder().embed_positions.weight
+            table.copy_(table.roll(shift, 0))
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+@pytest.mark.parametrize("layers", [2, 3])
+def test_why_prefixes_of_encoder_decoders_are_refused(saved, tmp_path, kind, layers):
+    """PEFT's is ours in the decoder but for the positions; of even layers it reads every second."""
+    names = ("num_layers", "num_decoder_layers")
+    names = names if kind == "t5" else ("encoder_layers", "decoder_layers")
+    model, plain = saved(kind, **dict.fromkeys(names, layers))
+    other = made_by_peft(plain, "seq2seq", tmp_path / "x", "PREFIX_TUNING")
+    table = other.prompt_encoder["default"].embedding.weight
+    parts = table.detach().view(P, layers, 2, model.geometry.sites["decoder"][1], -1)
+    read = torch.stack([parts[:, 2 * number % layers] for number in range(layers)])
+    card = prefix(model, "decoder", template=format.TEMPLATES["seq2seq"]).card
+    prompt = Prefix({"decoder": read.permute(0, 2, 1, 3, 4).contiguous()}, card)
+    logits, inputs, back = ours(model, prompt)
+    assert (theirs(other, inputs, len(logits), back) - logits).abs().max() > 0.01
+    if kind == "t5":
+        forget_positions(kind, model.model, 0)
+        logits, inputs, back = ours(model, prompt)
+    forget_positions(kind, plain, P)
+    torch.testing.assert_close(theirs(other, inputs, len(logits), back), logits, **EXACT)
+    other(**inputs).logits.sum().backward()
+    used = table.grad.view(P, layers, -1).abs().sum((0, 2)) > 0
+    assert used.tolist() == ([True, False] if layers == 2 else [True] * 3)
+
+
+def test_why_a_prompt_with_a_head_is_refused(saved):
+    """PEFT's classification head reads the first virtual token; without that head the prompt says
+    nothing."""
+    from transformers import BertForSequenceClassification
+
+    plain = BertForSequenceClassification.from_pretrained(saved("bert")[0].name).eval()
+    config = peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=P)
+    other = peft.get_peft_model(plain, config).eval()
+    ids = torch.tensor([[2, 7, 8, 9, 3]])
+    with torch.no_grad():
+        found = other(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+        words = torch.cat([other.get_prompt(1), plain.get_input_embeddings()(ids)], dim=1)
+        states = plain.bert(inputs_embeds=words).last_hidden_state
+        head = plain.bert.pooler(states), plain.bert.pooler(states[:, P:])
+        first, behind = (plain.classifier(state) for state in head)
+    torch.testing.assert_close(found, first, **EXACT)
+    assert (found - behind).abs().max() > 1e-3  # [CLS], which the model's own head reads
 
 
 def test_pickles_and_damage_are_refused(saved, tmp_path):

@@ -45,10 +45,13 @@ TEMPLATES: dict[Family, str] = {
     "seq2seq": "{prompt}{start}{source}",
     "masked": "{prompt}{start}{source} {mask}.",
 }
-POSITIONS = (
-    "PEFT has a prefix for the self-attention of decoders and encoders, and counts the text's "
-    "positions on from it; promptgraft's text keeps its own positions there. Use a soft prompt."
-)
+NO_PREFIX: dict[Family, str] = {
+    "seq2seq": "PEFT has a prefix for the decoder's self-attention alone, at positions before the "
+    "text's, which counts on from it, and of an even number of layers it never reads every second; "
+    "promptgraft's text keeps its own positions. Use a soft prompt.",
+    "masked": "PEFT has a prefix from which the text's positions count on; promptgraft's text "
+    "keeps its own positions there. Use a soft prompt.",
+}
 
 
 def read(
@@ -83,7 +86,8 @@ def read(
     base = base_of(model or name, size, family)
     origin = f"imported from PEFT {config.get('peft_version', '')} ({kind})"
     if kind not in SOFT and family != "causal":
-        raise PromptgraftError(f"{folder} is a prefix for {config['task_type']}; {POSITIONS}")
+        why = f"{folder} is a prefix for {config['task_type']}; {NO_PREFIX[family]}"
+        raise PromptgraftError(why)
     if kind in SOFT:
         card = _card("soft-prompt", length, base, task or folder.name, kind, origin)
         return SoftPrompt(table[:length], card)
@@ -176,11 +180,12 @@ def _soft(
 
 
 def _prefix(prompt: Prefix) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    if prompt.card.base.family != "causal":
+    family = prompt.card.base.family
+    if family != "causal":
         sites = " and ".join(prompt.sites)
         raise PromptgraftError(
-            f"{prompt.card.title} is a prefix for {sites} attention of a "
-            f"{prompt.card.base.family} model; {POSITIONS}"
+            f"{prompt.card.title} is a prefix for {sites} attention of a {family} model; "
+            f"{NO_PREFIX[family]}"
         )
     site = prompt.sites["self"]
     layers, _, length, heads, size = site.shape
