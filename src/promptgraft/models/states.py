@@ -1,6 +1,7 @@
-"""What a frozen model makes of texts when it has no prompt: one vector each."""
+"""What a frozen model makes of texts without a prompt, or of single vectors: one vector each."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ def mean_states(model: PromptedModel, texts: Sequence[str], batch_size: int = 32
         [*encoder.first, *tokens[:room], *encoder.last] or [encoder.pad]
         for tokens in encoder.tokenize(texts)
     ]
-    reader = model.model.get_encoder() if model.family == "seq2seq" else model.model.base_model
+    reader = _reader(model)
     order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
     found: list[Tensor] = [torch.empty(0)] * len(ids)
     for start in range(0, len(order), batch_size):
@@ -37,3 +38,25 @@ def mean_states(model: PromptedModel, texts: Sequence[str], batch_size: int = 32
         for number, mean in zip(chosen, means, strict=True):
             found[number] = mean
     return torch.stack(found)
+
+
+@torch.no_grad()
+def lone_states(model: PromptedModel, vectors: Tensor, batch_size: int = 512) -> Tensor:
+    """What the first layer makes of each vector, as the only token between the special ones.
+
+    vectors  [N, D]  in the place of token embeddings
+    returns  [N, hidden size], float32, on the CPU
+    """
+    first, last = model.encoder.first, model.encoder.last
+    ids = torch.tensor([[*first, -1, *last]], device=model.device)
+    found = []
+    for part in torch.split(vectors.to(model.device), batch_size):
+        with model.port.attached(part[:, None]):
+            out = _reader(model)(input_ids=ids.expand(len(part), -1), output_hidden_states=True)
+        found.append(out.hidden_states[1][:, len(first)].float().cpu())
+    return torch.cat(found)
+
+
+def _reader(model: PromptedModel) -> Any:
+    """The part of the model that reads a text."""
+    return model.model.get_encoder() if model.family == "seq2seq" else model.model.base_model

@@ -42,6 +42,10 @@ METHODS: Mapping[str, Method] = {
     "rotation": Procrustes(),
     "rotation, scaled": Procrustes(normalise=True),
     "rotation, whitened": Procrustes(frame="whitened"),
+    "relative, states of words": Relative(frame="states"),
+    "code of 2, states of words": Code(atoms=2, frame="states"),
+    "nearest word, states of words": Discretize(frame="states"),
+    "linear map, states of words": Linear(frame="states"),
 }  # fmt: skip
 SENT = ("the paper", "code of 2", "linear map")  # what sources of other trainings are moved by
 

@@ -1,13 +1,17 @@
 """Frames: their definition, and that a change of coordinates can be undone."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from promptgraft.transfer.across_models import Relative
+from conftest import tiny
+from promptgraft.models.states import lone_states
+from promptgraft.transfer.across_models import Relative, shared_anchors
 from promptgraft.transfer.across_models.baselines import Direct, Discretize
-from promptgraft.transfer.across_models.frames import Frame
+from promptgraft.transfer.across_models.frames import Frame, States
 from promptgraft.transfer.across_models.maps import Linear
+from promptgraft.transfer.across_models.method import Sent, Space
 from promptgraft.transfer.across_models.move import move
 from spaces import sent, space
 
@@ -61,6 +65,40 @@ def test_words_and_affine_maps_do_not_mind_the_frame():
         words = move(Discretize(frame=kind), [source], target)
         apart = (words[:, None] - target.anchors[None]).abs().amax(-1)
         assert apart.min(1).values.max() < 1e-4
+
+
+@pytest.mark.parametrize("family", ["bert", "albert", "gpt2", "t5"])
+def test_states_are_those_of_the_first_layer(family):
+    """Of real tokens: what transformers gives for the token between the special ones."""
+    model = tiny(family)
+    chosen = torch.tensor([7, 11, 19])
+    found = lone_states(model, model.embed(chosen), batch_size=2)
+    reader = model.model.get_encoder() if family == "t5" else model.model.base_model
+    for token, state in zip(chosen.tolist(), found, strict=True):
+        ids = torch.tensor([[*model.encoder.first, token, *model.encoder.last]])
+        with torch.no_grad():
+            states = reader(input_ids=ids, output_hidden_states=True).hidden_states[1]
+        torch.testing.assert_close(state, states[0, len(model.encoder.first)])
+
+
+def test_the_way_back_from_states_is_least_squares():
+    model, other = tiny("bert"), tiny("albert")
+    frame = States.of(model)
+    count = len(model.tokenizer)
+    table = model.embed(torch.arange(count))
+    known = np.concatenate([frame.table.numpy(), np.ones((count, 1))], axis=1)
+    # A layer's norm leaves one direction of the states empty.
+    weights = np.linalg.lstsq(known.astype("float64"), table.double().numpy(), rcond=1e-5)[0]
+    torch.testing.assert_close(
+        frame.leave(frame.table), torch.tensor(known @ weights).float(), rtol=1e-3, atol=1e-3
+    )
+    words = shared_anchors([model, other])
+    here, there = Space.of(model, words), Space.of(other, words)
+    moved = move(Discretize(frame="states"), [Sent(here.anchors[3:5], here)], there)
+    torch.testing.assert_close(
+        moved, States.of(other).leave(lone_states(other, there.anchors[3:5])), rtol=1e-3, atol=1e-3
+    )
+    assert move(Relative(frame="states"), [Sent(here.anchors[:2], here)], there).shape == (2, 8)
 
 
 def test_several_prompts_in_a_row_are_scaled_one_by_one():

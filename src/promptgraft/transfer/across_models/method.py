@@ -15,7 +15,7 @@ from promptgraft.modules.registry import Registry
 from promptgraft.transfer.across_models.anchors import choose, shared_anchors
 from promptgraft.transfer.across_models.words import vocabulary
 
-FrameName = Literal["plain", "centred", "whitened"]
+FrameName = Literal["plain", "centred", "whitened", "states"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,13 @@ class Space:
     def of(cls, model: FrozenModel, words: Sequence[str]) -> Self:
         """The space of a model; `words` must be single tokens for it (see `anchors`)."""
         table = model.embed(torch.arange(len(model.tokenizer))).cpu()
-        known = vocabulary(model.tokenizer)
-        rows = torch.tensor([known.find(word) for word in words])
-        return cls(table, table[rows], tuple(words), model)
+        return cls(table, table[tokens_of(words, model)], tuple(words), model)
+
+
+def tokens_of(words: Sequence[str], model: FrozenModel) -> Tensor:
+    """The ids [K] of words that are single tokens for a model."""
+    known = vocabulary(model.tokenizer)
+    return torch.tensor([known.find(word) for word in words])
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,8 @@ class Method(BaseModel, ABC):
     normalise: bool = False
     """Give the moved prompt the mean and deviation of the target's table (Eq. 6)."""
     frame: FrameName = "plain"
-    """Coordinates in which the spaces are compared: as they are, centred, or whitened too."""
+    """Coordinates in which the spaces are compared: as they are, centred, whitened too, or what
+    the models' first layers make of a vector that stands alone."""
     anchors: Annotated[int, Field(gt=0)] | Path | tuple[str, ...] | None = None
     """None: all words that are one token for every model; so many of them; or a list of words or
     a file with one on each line, of which the shared ones are taken."""
