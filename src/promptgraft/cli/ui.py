@@ -57,6 +57,7 @@ def command(
         app = application(Desk(Library(library), model or (), write))
     config = uvicorn.Config(app, host=host, port=port, log_level="warning")
     place = config.bind_socket()
+    place.listen()  # a browser that comes before all is ready waits
     found = f"[{host}]" if ":" in host else host
     terminal.note(f"http://{found}:{place.getsockname()[1]}  Ctrl-C ends it")
     if host not in LOOPBACK:

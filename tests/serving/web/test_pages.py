@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from promptgraft import tasks
 from promptgraft.api.answering import answer
 from promptgraft.errors import DataError, PromptgraftError
 from promptgraft.models import FrozenModel
@@ -92,6 +93,7 @@ def test_the_playground_says_what_is_wrong(desk, models):
     page = playground.answers(desk, models["bert"], ["sst2@bert", "fill@bert"], FILM, "", 8)
     assert page.count('class="answer"') == 2
     assert "Choose a prompt" in playground.answers(desk, models["bert"], [], FILM, "", 8)
+    assert "Type an input" in playground.answers(desk, models["bert"], ["sst2@bert"], " ", "", 8)
     assert "not among the models" in playground.answers(desk, "/etc", ["sst2@bert"], FILM, "", 8)
     some = playground.answers(desk, models["bert"], ["two@bert", "fill@bert"], FILM, "", 8)
     assert "two@bert two@bert reads 2 texts" in text_of(some)  # and the other answers
@@ -100,12 +102,11 @@ def test_the_playground_says_what_is_wrong(desk, models):
     assert "was made for" in wrong or "16-dimensional" in wrong
 
 
-def test_an_example_is_a_row_of_the_task(desk, models):
-    text, second, said = playground.an_example(desk, models["bert"], ["sst2@bert"])
-    assert text
-    assert (second, said) == ("", "")
-    said = playground.an_example(desk, models["bert"], ["fill@bert"])[2]
-    assert "was tuned on other, which is not built in" in text_of(said)
+def test_an_example_is_a_row_of_the_first_task_at_hand(desk, models):
+    (text,) = playground.an_example(desk, models["bert"], ["fill@bert", "sst2@bert"])
+    assert text in {row["text"] for row in tasks.load("sst2").rows("test")}
+    with pytest.raises(PromptgraftError, match="was tuned on other, which is not built in"):
+        playground.an_example(desk, models["bert"], ["fill@bert"])
 
 
 def test_the_map_holds_the_cosines_and_a_pair_is_a_difference(desk):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -24,6 +24,8 @@ def answers(
     """What the prompts say to an input, one prompt a row of one mixed batch."""
     if not names:
         raise PromptgraftError("Choose a prompt or several.")
+    if not text.strip():
+        raise PromptgraftError("Type an input, or draw an example of the task.")
     texts = [text, second] if second.strip() else [text]
     full = list(dict.fromkeys(desk.library.resolve(name) for name in names))
     own: dict[str, Any] = {"library": desk.library, "max_new_tokens": min(int(longest), LONGEST)}
@@ -41,16 +43,30 @@ def answers(
     return filled("answers.html.j2", answers=found, problems=problems)
 
 
-def an_example(desk: Desk, model: str, names: Sequence[str]) -> tuple[str, str, str]:
-    """A test row of the first prompt's task: its one or two texts, and nothing to say about it."""
+def an_example(desk: Desk, model: str, names: Sequence[str]) -> list[str]:
+    """The one or two texts of a test row, of the first of these prompts whose task is at hand.
+
+    Raises PromptgraftError if no task is.
+    """
+    if not names:
+        raise PromptgraftError("Choose a prompt, and an example of its task is drawn.")
+    problems = []
+    with desk.using(model) as (frozen,):
+        for name in names:
+            try:
+                full = desk.library.resolve(name)
+                return example(full, frozen, random.randrange(10**6), library=desk.library)
+            except PromptgraftError as error:
+                problems.append(str(error))
+    raise PromptgraftError(problems[0])
+
+
+def drawn_into(work: Callable[[], list[str]]) -> tuple[Any, Any, str]:
+    """What an example puts into two boxes and beside them; boxes stay as they are if it fails."""
     try:
-        if not names:
-            raise PromptgraftError("Choose a prompt, and an example of its task is drawn.")
-        name = desk.library.resolve(names[0])
-        with desk.using(model) as (frozen,):
-            texts = example(name, frozen, random.randrange(10**6), library=desk.library)
+        texts = work()
     except (PromptgraftError, OSError) as error:
-        return "", "", problem(error)
+        return gr.skip(), gr.skip(), problem(error)
     return texts[0], "".join(texts[1:2]), ""
 
 
@@ -92,8 +108,8 @@ def add(desk: Desk, blocks: Any) -> None:
     def ask(*given: Any) -> str:
         return answers(desk, *given)
 
-    def draw(model: str, names: list[str]) -> tuple[str, str, str]:
-        return an_example(desk, model, names)
+    def draw(model: str, names: list[str]) -> tuple[Any, Any, str]:
+        return drawn_into(lambda: an_example(desk, model, names))
 
     blocks.load(offer, model, [model, names])
     tab.select(lambda: gr.Dropdown(desk.models()), None, model)

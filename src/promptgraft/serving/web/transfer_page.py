@@ -12,7 +12,7 @@ from promptgraft.api.names import library_name
 from promptgraft.errors import PromptgraftError
 from promptgraft.prompts import SoftPrompt
 from promptgraft.serving.web.desk import Desk
-from promptgraft.serving.web.playground import an_example
+from promptgraft.serving.web.playground import an_example, drawn_into
 from promptgraft.serving.web.show import filled, panel, problem, told
 from promptgraft.transfer.across_models import METHODS
 
@@ -99,11 +99,8 @@ def add(desk: Desk, blocks: Any) -> None:
             target = next((model for model in models if model != own), None)
         return [gr.Dropdown(names, value=name), gr.Dropdown(models, value=target)]
 
-    def draw(name: str | None) -> tuple[str, str, str]:
-        try:
-            return an_example(desk, home(desk, name or ""), [name] if name else [])
-        except PromptgraftError as error:
-            return "", "", problem(error)
+    def draw(name: str | None) -> tuple[Any, Any, str]:
+        return drawn_into(lambda: an_example(desk, home(desk, name or ""), [name or ""]))
 
     for event in (blocks.load, tab.select):
         event(offer, [name, target], [name, target])
