@@ -145,8 +145,15 @@ def test_stopped_while_choosing_it_goes_on_where_it_was(pools, tmp_path, monkeyp
         "best-source": 1,
     }
     seen = []
-    resumed = api.resume(tmp_path / "parts", library=pools, report=lambda now: seen.append(now))
-    assert (seen[0].step, seen[-1].step, seen[-1].steps) == (25, 42, 42)
+
+    def watching(now):
+        seen.append(now)
+        stopping(at=40)(now)
+
+    with pytest.raises(StoppedError, match="Stopped at step 4 of 6"):
+        api.resume(tmp_path / "parts", library=pools, report=watching)
+    assert (seen[0].step, seen[-1].step, seen[-1].steps) == (25, 40, 42)
+    resumed = api.tune(**settings, out=tmp_path / "parts", resume=True)
     assert torch.equal(resumed.prompt.vectors, whole.prompt.vectors)
     assert (
         resumed.prompt.card.hyperparameters["choice"]

@@ -74,6 +74,12 @@ def tunings(config: TuneConfig) -> int:
     return settings.folds * (1 + len(settings.candidates))
 
 
+def under_way(folder: Path) -> bool:
+    """Whether a choice was begun in a run's folder and has not ended; else its result is in the
+    settings there."""
+    return (folder / KEPT).exists()
+
+
 def choose(
     config: TuneConfig,
     model: FrozenModel | None,

@@ -52,4 +52,4 @@ def resume(
 def has_checkpoint(folder: Path) -> bool:
     """Whether a run was stopped there, in training or while its method was being chosen."""
     files.heal(folder / "checkpoint")
-    return (folder / "checkpoint").is_dir() or (folder / choosing.KEPT).exists()
+    return (folder / "checkpoint").is_dir() or choosing.under_way(folder)

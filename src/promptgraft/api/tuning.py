@@ -98,6 +98,8 @@ def tune(
         raise ConfigError(f"{config.method} trains weights, not a prompt: use api.tune_weights.")
     loaded = model if isinstance(model, FrozenModel) else None
     known = task if isinstance(task, Task) else None
+    if config.method == AUTO and resume and not choosing.under_way(config.folder()):
+        config = read(TuneConfig, config.folder() / "config.yaml", {"out": config.folder()})
     if config.method == AUTO:
         before = choosing.tunings(config)
         config, loaded, known = choosing.choose(config, loaded, known, library, resume, report)
