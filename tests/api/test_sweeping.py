@@ -5,7 +5,10 @@ import json
 import os
 import signal
 import statistics
+import threading
+import time
 
+import psutil
 import pytest
 import yaml
 
@@ -176,8 +179,6 @@ def test_killed_stopped_and_begun_again_is_never_stopped(folder):
 
 def children(process):
     """The processes that a process started."""
-    import psutil
-
     return [child.pid for child in psutil.Process(process).children()]
 
 
@@ -188,3 +189,30 @@ def test_a_folder_has_one_sweep_at_a_time(folder):
         pytest.raises(PromptgraftError, match="Another sweep is at work in"),
     ):
         sweeping.sweep(config(seed=[0]), folder / "sw", library=Library(folder / "library"))
+
+
+def test_on_ray_the_same_though_a_task_is_killed(folder, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else other tests leave them next to nothing
+    long = {"steps": 400, "evaluate_every": 100}
+    sweep = sweeping.SweepConfig(base=BASE | long, grid={"seed": [0, 1], "lr": [0.01, 1e30]})
+    killed = []
+
+    def kill():
+        """The first task that has saved something."""
+        while not list((folder / "sw").glob("*/checkpoint/progress.json")):
+            time.sleep(0.01)
+        for process in psutil.Process().children(recursive=True):
+            if "ray::_attempt" in " ".join(process.cmdline()):
+                os.kill(process.pid, signal.SIGKILL)
+                killed.append(process.pid)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    library = Library(folder / "library")
+    done = sweeping.sweep(sweep, folder / "sw", library=library, ray="local")
+    assert killed
+    assert set(done.failed) == {"seed=0 lr=1e+30", "seed=1 lr=1e+30"}
+    for job in sweeping.jobs(sweep, folder / "sw"):
+        if job.config.lr == 0.01:
+            assert same(folder, job, lr=0.01, seed=job.config.seed, **long)
