@@ -68,6 +68,7 @@ def card(mini: Mini, folder: Path, steps: int | None) -> str:
     measured = f"{held['loss']:.3f} nats a labelled token, {100 * held['accuracy']:.1f} % right"
     if "bits_per_byte" in held:
         measured += f", {held['bits_per_byte']:.3f} bits a byte"
+    of_what = ", going on with a text (before, filling spans)" if mini.architecture == "t5" else ""
     lines = [
         f"# mini/{mini.name}{state}",
         "",
@@ -80,7 +81,7 @@ def card(mini: Mini, folder: Path, steps: int | None) -> str:
         f"- Steps: {last['step']:,} of about {TOKENS:,} tokens; {last['seconds']:,} seconds on one "
         f"shared CPU core (bfloat16); seed {mini.seed}.",
         "- Muon for the matrices of the layers, AdamW for the rest; warm-up, plateau, decay.",
-        f"- Held out (8 books): {measured}.",
+        f"- Held out (8 books): {measured}{of_what}.",
         f"- Made by `scripts/pretrain_minis.py {mini.name}`.",
         "",
         f"Training losses (nats a label: {PARTS[mini.family]}) and held-out loss:",
@@ -90,10 +91,9 @@ def card(mini: Mini, folder: Path, steps: int | None) -> str:
     ]
     for record in _thin(records, 16):
         train = " / ".join(f"{x:.2f}" for x in record["train"])
-        held = record["held_out"]
-        lines.append(
-            f"| {record['step']} | {train} | {held['loss']:.3f} | {100 * held['accuracy']:.1f} % |"
-        )
+        held = record.get("held_out")  # where it is comparable with the rest
+        measured = f"{held['loss']:.3f} | {100 * held['accuracy']:.1f} %" if held else "|"
+        lines.append(f"| {record['step']} | {train} | {measured} |")
     return "\n".join(lines) + "\n"
 
 

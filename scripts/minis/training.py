@@ -183,8 +183,13 @@ def load_checkpoint(state: State, path: Path) -> int | None:
     return int(meta["steps"]) if "steps" in meta else None
 
 
-def held_out(model: PreTrainedModel, sampler: Sampler, arrays: Path) -> dict[str, float]:
-    """Loss on books that were not trained on: nats a label, the share right, bits a byte."""
+def held_out(
+    model: PreTrainedModel, sampler: Sampler, arrays: Path, spans: bool = True
+) -> dict[str, float]:
+    """Loss on books that were not trained on: nats a label, the share right, bits a byte.
+
+    spans  of T5: fill spans, or go on with a text, as it was last trained to
+    """
     stream = np.load(arrays / "held_out.npy").astype(np.uint16)
     if model.config.model_type == "gpt2":
         stream = np.where(stream == 2, np.uint16(sampler.symbols.last), stream)
@@ -193,7 +198,7 @@ def held_out(model: PreTrainedModel, sampler: Sampler, arrays: Path) -> dict[str
     model.eval()
     rounds = 8 if sampler.family == "masked" else 2  # the others have a label at every place
     for _ in range(rounds):
-        batch = sampler.plain_batch(stream, 3000, rng)
+        batch = sampler.plain_batch(stream, 3000, rng, spans)
         table, bias = networks.output_table(model)
         with torch.no_grad():
             states = networks.hidden_states(model, batch, 0)
@@ -269,7 +274,7 @@ def train(
             losses = [round(float(x), 4) for x in np.mean(running, axis=0)]
             running = []
             record = {"step": state.step, "seconds": round(state.seconds), "train": losses,
-                      "held_out": held_out(model, sampler, arrays)}  # fmt: skip
+                      "held_out": held_out(model, sampler, arrays, spans)}  # fmt: skip
             with log.open("a") as lines:
                 lines.write(json.dumps(record) + "\n")
             print(mini.name, json.dumps(record), flush=True)
