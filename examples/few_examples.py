@@ -30,8 +30,12 @@ for found in pg.recommend(reviews, model, pool, few_shot=8):
     print(f"  {found.loss:.3f}  {found.name}")
 
 common = {"model": model, "task": reviews, "few_shot": 8, "steps": steps // 3}
-for method in ("soft-prompt", "spot", "crosspt"):
-    borrowing = {} if method == "soft-prompt" else {"pool": pool}
+methods = {
+    "soft-prompt": {},
+    "spot": {"pool": pool, "transfer": {"probe_steps": steps // 3}},
+    "crosspt": {"pool": pool},
+}
+for method, borrowing in methods.items():
     scores = []
     for seed in (0, 1, 2):  # one draw of eight rows says little
         tag = f"{method}-{seed}"

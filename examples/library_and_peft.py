@@ -7,6 +7,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
@@ -36,14 +37,13 @@ for packed in pg.pack("*:kept", "int8", small, library=library):
     print(f"{packed.name} in {packed.bytes:,} bytes, {packed.relative:.2%} off")
 
 adapter = pg.export("e2e@mini/gpt2-m:kept", place / "adapter", model=model, library=library)
-plain = AutoModelForCausalLM.from_pretrained(minis.folder("mini/gpt2-m"))
+plain = AutoModelForCausalLM.from_pretrained(minis.folder("mini/gpt2-m"), dtype=torch.float32)
 theirs = PeftModel.from_pretrained(plain, adapter).eval()
-tokens = model.tokenizer("name : Aromi | food : Italian", return_tensors="pt")
+table = "name : Aromi | food : Italian"
+tokens = model.tokenizer(f"{table} =>", return_tensors="pt")  # as our template ends
 ids = theirs.generate(**tokens, max_new_tokens=12, do_sample=False)
 text = model.tokenizer.decode(ids[0, tokens.input_ids.shape[1] :], skip_special_tokens=True)
-ours = model.generate(
-    ["name : Aromi | food : Italian"], library.get("e2e@mini/gpt2-m:kept"), max_new_tokens=12
-)
+ours = model.generate([table], library.get("e2e@mini/gpt2-m:kept"), max_new_tokens=12)
 print("PEFT writes the same:", text.strip() == ours[0])
 
 name, _ = pg.import_peft(adapter, model=model, task="e2e", tag="back", library=library)

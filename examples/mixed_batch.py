@@ -12,7 +12,7 @@ options.add_argument("--steps", type=int, default=200)
 steps = options.parse_args().steps
 
 # Four customers of one masked model: two tasks, two lengths, soft prompts and a prefix.
-model = pg.FrozenModel.load("mini/bert-s")
+model = pg.FrozenModel.load("mini/bert-s", dtype="float32")
 common = {"model": model, "steps": steps, "test_rows": 50}
 prompts = {
     "film reviews, 5 tokens": pg.tune(**common, task="sst2", length=5, tag="short").prompt,

@@ -10,7 +10,7 @@ from promptgraft.models import FrozenModel
 from promptgraft.tasks import builtin
 
 ROOT = Path(__file__).parent.parent.parent
-ROWS = {"train": 120, "validation": 12, "test": 12}  # of every sample
+ROWS = {"train": 120, "validation": 8, "test": 8}  # of every sample
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ LINES = 60
 def test_script(name, place, monkeypatch, capsys):
     if name == "library_and_peft":
         pytest.importorskip("peft")
-    monkeypatch.setattr(sys, "argv", [name, "--steps", "6"])
+    monkeypatch.setattr(sys, "argv", [name, "--steps", "4"])
     runpy.run_path(str(SCRIPTS[name]), run_name="__main__")
     printed = capsys.readouterr().out
     for text in SAID[name]:
@@ -52,6 +52,6 @@ def test_notebook(name, place):
     namespace: dict = {"__name__": "notebook", "display": print}
     for cell in cells:
         assert cell["outputs"] == []
-        code = "".join(cell["source"]).replace("steps=300", "steps=6")
+        code = "".join(cell["source"]).replace("steps=300", "steps=4")
         with contextlib.redirect_stdout(io.StringIO()):
             exec(compile(code, name, "exec"), namespace)
