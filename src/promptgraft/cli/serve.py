@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from promptgraft.cli import terminal
-from promptgraft.cli.options import LibraryPath
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+from promptgraft.cli import completion, terminal
+from promptgraft.cli.options import LOOPBACK, LibraryPath, Ray
 
 EPILOG = """\b
 Example:
@@ -22,12 +20,22 @@ Example:
 With keys, of which the file holds the hashes:
   promptgraft serve --new-key alice >> keys.yaml
   promptgraft serve --model mini/gpt2-m --keys keys.yaml --host 0.0.0.0
+
+\b
+On a Ray cluster; a request goes to a copy that has its prompt, and to another if that one dies:
+  promptgraft serve --model mini/gpt2-m --ray local --replicas 2
 """
 
 
 def command(
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="A mini, a local folder or a hub model.")
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A mini, a local folder or a hub model.",
+            autocompletion=completion.models,
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: any that is free.")] = 8000,
@@ -38,9 +46,15 @@ def command(
     new_key: Annotated[
         str | None, typer.Option(metavar="NAME", help="Make a key, print its entry, and end.")
     ] = None,
+    dtype: Annotated[
+        str,
+        typer.Option(help="float32: no text depends on who else is served. auto: may be bfloat16."),
+    ] = "auto",
     rows: Annotated[int, typer.Option(min=1, help="Texts written at once.")] = 64,
     waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 1024,
     prompt_mb: Annotated[int, typer.Option(min=1, help="Memory for prompts in use.")] = 1024,
+    ray: Ray = None,
+    replicas: Annotated[int, typer.Option(min=1, help="Copies on the Ray cluster.")] = 2,
     library: LibraryPath = None,
 ) -> None:
     """Serve a model with all prompts of a library.
@@ -75,10 +89,36 @@ def command(
             f"Without --keys anybody at {host} could use it, so it serves on 127.0.0.1 only."
         )
     known = Keys(keys) if keys is not None else None
+    if ray is not None:
+        engine = {"rows": rows, "waiting": waiting, "prompt_bytes": prompt_mb * 2**20}
+        _on_ray(model, dtype, Library(library).path, keys, ray, replicas, host, port, engine)
+        return
     with terminal.waiting(f"loading {model}"):
-        frozen = FrozenModel.load(model)
+        frozen = FrozenModel.load(model, dtype=dtype)
     server = Server(frozen, Library(library), known, rows=rows, waiting=waiting,
                     prompt_bytes=prompt_mb * 2**20)  # fmt: skip
     patience = round(server.limits.seconds + server.limits.body_seconds)
     uvicorn.run(server.app, host=host, port=port, log_level="warning", timeout_keep_alive=30,
                 timeout_graceful_shutdown=patience)  # fmt: skip
+
+
+def _on_ray(model: str, *settings: Any) -> None:
+    """Serve on a Ray cluster until SIGTERM or Ctrl-C."""
+    import signal
+    import threading
+
+    from promptgraft.errors import ConfigError
+
+    try:
+        from promptgraft.serving.on_ray import deploy, withdraw
+    except ImportError as error:
+        raise ConfigError(f"This needs {error.name}: pip install 'promptgraft[ray]'.") from None
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    try:
+        with terminal.waiting(f"loading {model}"):
+            deploy(model, *settings)
+        over.wait()
+    finally:
+        withdraw()

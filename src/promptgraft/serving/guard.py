@@ -20,7 +20,7 @@ LINGER = 16  # times the limit that is read of a body that is too long: see `_le
 class Guard:
     """ASGI middleware. (Starlette's own for functions hides it when a client hangs up.)"""
 
-    def __init__(self, app: ASGIApp, limits: Limits, measures: Measures) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, measures: Measures | None = None) -> None:
         self.app, self.limits, self.measures = app, limits, measures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,9 +46,10 @@ class Guard:
                 return
             await self.app(scope, _with(body, receive), noting)
         finally:
-            endpoint = scope["path"] if scope["path"] in PATHS else "other"
-            self.measures.requests.labels(endpoint, status).inc()
-            self.measures.seconds.labels(endpoint).observe(time.monotonic() - started)
+            if self.measures is not None:
+                endpoint = scope["path"] if scope["path"] in PATHS else "other"
+                self.measures.requests.labels(endpoint, status).inc()
+                self.measures.seconds.labels(endpoint).observe(time.monotonic() - started)
 
     async def _body(self, scope: Scope, receive: Receive) -> Message | None:
         """The whole body as one message; None for a request that needs none."""

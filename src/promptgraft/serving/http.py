@@ -161,8 +161,10 @@ class Server:
 
         asked = self._asked(body, name)
         ticket = await asyncio.to_thread(self.engine.submit, asked, deliver)
-        head = {"id": f"cmpl-{uuid.uuid4().hex}", "object": "text_completion",
-                "created": int(time.time()), "model": body.model}  # fmt: skip
+        state = request.scope.get("state", {})  # of who passed it on, and may ask again
+        head = {"id": f"cmpl-{state.get('id') or uuid.uuid4().hex}", "object": "text_completion",
+                "created": state.get("created") or int(time.time()),
+                "model": body.model}  # fmt: skip
         answer = self._pieces(ticket, pieces, request, key)
         if body.stream:
             return StreamingResponse(events(head, answer), media_type="text/event-stream")

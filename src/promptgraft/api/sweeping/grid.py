@@ -107,7 +107,9 @@ def jobs(sweep: SweepConfig, folder: Path) -> list[Job]:
         if key in found:
             wrong[f"  grid: {found[key].name} is there twice."] = None
         name = config.folder().name
-        own = {"out": folder / f"{name}-{key}", "tag": f"{folder.name}-{key}"}
+        own: dict[str, Any] = {"out": folder / f"{name}-{key}"}
+        if config.transfer.get("backbone") != "tuned":  # its prompt stays in that folder, unnamed
+            own["tag"] = f"{folder.name}-{key}"
         found[key] = Job(point, config.model_copy(update=own))
     if wrong:
         raise ConfigError("The sweep's settings are wrong:\n" + "\n".join(wrong))
