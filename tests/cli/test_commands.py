@@ -14,7 +14,19 @@ from conftest import tiny
 from promptgraft import api, cli
 from promptgraft.cli import terminal
 
-COMMANDS = ("demo", "init", "tune", "eval", "generate", "score", "transfer", "ls", "show", "doctor")
+COMMANDS = (
+    "demo",
+    "init",
+    "tune",
+    "sweep",
+    "eval",
+    "generate",
+    "score",
+    "transfer",
+    "ls",
+    "show",
+    "doctor",
+)
 COLUMNS = ["data.text=review", "data.label=stars", "data.verbalizer={0: bad, 1: good}"]
 QUICK = ["steps=4", "batch_size=4", "evaluate_every=2", "length=3", "dtype=float32"]
 

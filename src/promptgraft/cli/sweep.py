@@ -24,7 +24,20 @@ combination is tuned. A value that needs settings of its own is a mapping of all
 
 \b
 Example:
-$ promptgraft sweep examples/sweep.yaml --dry-run
+$ promptgraft sweep examples/sweep.yaml
+done    method=soft-prompt seed=0
+done    method=soft-prompt seed=1
+done    method=soft-prompt seed=2
+done    method=prefix seed=0
+done    method=prefix seed=1
+done    method=prefix seed=2
+METHOD       VALIDATION ACCURACY  ACCURACY             SEEDS
+soft-prompt  69.0 (63.8 to 74.2)  69.1 (67.6 to 70.7)      3
+prefix       69.5 (67.7 to 71.2)  68.8 (66.9 to 70.8)      3
+
+\b
+Table   sweeps/sweep/table.csv
+Prompts TASK@MODEL:sweep-… in ~/.promptgraft/library
 """
 
 

@@ -243,11 +243,16 @@ def deploy(
         **common,
     )
     name = str(Path(model).resolve()) if Path(model).is_dir() else model
-    held = copies.bind(name, str(library.resolve()), str(keys.resolve()) if keys else None, engine)
+    file = str(keys.resolve()) if keys is not None else None
+    held = copies.bind(name, dtype, str(library.resolve()), file, engine)
     serve.run(front.bind(held), name=NAME)
 
 
 def withdraw() -> None:
-    """Take no more requests, answer those that are there, and end."""
+    """Take no more requests, answer those that are being written, and end."""
+    if not ray.is_initialized():
+        return
+    if NAME in serve.status().applications:
+        serve.delete(NAME)  # waits for them, which `shutdown` does not
     serve.shutdown()
     ray.shutdown()
