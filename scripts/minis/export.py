@@ -46,6 +46,9 @@ def export(mini: Mini, data: Path, folder: Path, target: Path, steps: int | None
     model.set_attn_implementation("sdpa" if mini.architecture != "t5" else "eager")
     model.half().save_pretrained(new)
     AutoTokenizer.from_pretrained(data / mini.vocabulary).save_pretrained(new)
+    words = new / "tokenizer.json"  # without the indentation, which is most of it
+    compact = json.dumps(json.loads(words.read_text()), ensure_ascii=False, separators=(",", ":"))
+    words.write_text(compact + "\n")
     (new / "README.md").write_text(card(mini, folder, steps))
     old = target.with_name(target.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
