@@ -41,8 +41,9 @@ def offered(library):
     """What is offered for the last word of a line."""
 
     def ask(line, shell="fish", **more):
+        usual = {name: v for name, v in os.environ.items() if name != "PROMPTGRAFT_DATA"}
         variables = {
-            **os.environ,
+            **usual,
             "PROMPTGRAFT_LIBRARY": str(library.path),
             "_PROMPTGRAFT_COMPLETE": f"complete_{shell}",
             "_TYPER_COMPLETE_ARGS": line,
