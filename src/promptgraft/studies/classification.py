@@ -9,13 +9,12 @@ task's first.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from promptgraft import api, files
 from promptgraft.api import TuneConfig
-from promptgraft.api.names import name_for
 from promptgraft.prompts import Prompt
 from promptgraft.studies.intervals import mean
 from promptgraft.studies.moves import Moves
 from promptgraft.studies.tables import Table
+from promptgraft.studies.tunings import kept
 from promptgraft.tasks import Task
 from promptgraft.tasks import load as load_task
 from promptgraft.training import evaluate
@@ -58,23 +57,18 @@ class Classes:
 
     def prompt(self, model: str, seed: int) -> Prompt:
         """A prompt from the study's library, or tuned now."""
-        library, tag = self.moves.library, f"{LENGTH}-seed{seed}"
-        name = name_for(self.task, model, tag)
-        if name not in library:
-            folder = library.path.parent / "run"
-            config = TuneConfig(
-                model=model,
-                task=self.task,
-                length=LENGTH,
-                steps=STEPS,
-                seed=seed,
-                tag=tag,
-                out=folder,
-                test_rows=1,  # it is scored here
-            )
-            api.tune(config, library=library, model=self.moves.model(model))
-            files.remove_folder(folder)
-        return library.get(name)
+        library = self.moves.library
+        config = TuneConfig(
+            model=model,
+            task=self.task,
+            length=LENGTH,
+            steps=STEPS,
+            seed=seed,
+            tag=f"{LENGTH}-seed{seed}",
+            out=library.path.parent / "run",
+            test_rows=1,  # it is scored here
+        )
+        return library.get(kept(library, config, self.moves.say, self.moves.model(model)))
 
     def _measured(self, key: list[object], name: str, make: Callable[[], Prompt | None]) -> float:
         def measure() -> float:

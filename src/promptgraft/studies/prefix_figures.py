@@ -10,10 +10,9 @@ from promptgraft.studies.intervals import mean
 from promptgraft.studies.prefix_tuning import (
     LENGTHS,
     SIZES,
+    STARTS,
     SUMMARIES,
-    WORDS,
     PrefixTuning,
-    start,
     tables,
     values,
 )
@@ -35,7 +34,10 @@ def figure_3_summaries(study: PrefixTuning) -> Figure:
 
 def _low_data(study: PrefixTuning, model: str, task: str, metrics: Mapping[str, str]) -> Figure:
     figure, places = drawing.empty("training rows", *metrics)
-    for name, way in (("prefix", study.prefix()), ("fine-tuning", study.way("fine-tuning"))):
+    for name, way in (
+        ("prefix", study.prefix_for(task)),
+        ("fine-tuning", study.way("fine-tuning")),
+    ):
         by_size = [study.few(model, task, size, way) for size in SIZES]
         for place, metric in zip(places, metrics.values(), strict=True):
             found = [mean([values(runs, metric) for runs in samples]) for samples in by_size]
@@ -58,10 +60,10 @@ def figure_5(study: PrefixTuning) -> Figure:
     """What the prefix starts from, 100 rows (figure 7 too)."""
     chosen = tables()
     figure, places = drawing.empty("", *chosen)
-    starts = [study.few(study.writer, "e2e", 100, start(study, word)) for word in WORDS]
+    starts = [study.few(study.writer, "e2e", 100, study.start(word)) for word in STARTS]
     for place, metric in zip(places, chosen.values(), strict=True):
         found = [mean([values(runs, metric) for runs in samples]) for samples in starts]
-        drawing.bars(place, range(len(WORDS)), found, "")
+        drawing.bars(place, range(len(STARTS)), found, "")
     for place in places:
-        place.set_xticks(range(len(WORDS)), list(WORDS), fontsize=6)
+        place.set_xticks(range(len(STARTS)), list(STARTS), fontsize=6)
     return figure

@@ -1,6 +1,6 @@
 """Prompts and weights tuned on tasks, each measured once; what studies of tasks are made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
@@ -54,14 +54,14 @@ class Tuned:
     """What a run came to.
 
     scores  metric -> test score, those of a group as "group.metric"
-    dev     what was validated by, more is better
+    dev     what was validated by, more is better; None where nothing was tuned
     stored  numbers that are kept for the task
     share   of these in the model's parameters
     texts   the first answers
     """
 
     scores: Mapping[str, float]
-    dev: float
+    dev: float | None
     stored: int
     share: float
     texts: Sequence[str]
@@ -106,7 +106,8 @@ class Tunings:
         plain = {name: way[name] for name in RATED if name in way}
         rates: tuple[float, ...] = way["lr"]
         runs = {r: self._run(model, data, {**plain, "lr": r}, 0, test=False) for r in rates}
-        return max(runs, key=lambda rate: runs[rate].dev)
+        found = {rate: run.dev for rate, run in runs.items() if run.dev is not None}
+        return max(found, key=lambda rate: found[rate])
 
     def jointly(
         self, model: str, names: Sequence[str], way: Way, few: int, seed: int = 0
@@ -130,13 +131,9 @@ class Tunings:
         labels = {task: len(self.task(Data(task)).verbalizer or "-") for task in names}
         seed = chosen["seed"]
         given = [self.task(Data(task, max(1, few // labels[task]), seed)) for task in names]
-        folder = self.setting.folder / "run"
-        config: JointConfig = read(
-            JointConfig, None, {**chosen, "model": name, "task": "+".join(names), "out": folder,
-             "tag": "run"},
-        )  # fmt: skip
+        config: JointConfig = read(JointConfig, None, self._own(chosen, name, "+".join(names)))
         run = api.tune_jointly(config, library=self.library, model=self.model(name), given=given)
-        files.remove_folder(folder)
+        files.remove_folder(config.folder())
         scores: dict[str, float] = {}
         for task, evaluation in run.evaluations.items():
             metric, *_ = evaluation.scores
@@ -147,17 +144,15 @@ class Tunings:
 
     def source(self, model: str, task: str, way: Way) -> str:
         """The name in the study's library of a prompt that was tuned on all rows of a task."""
-        name = name_for(task, model, "source")
-        if name not in self.library:
-            self.setting.say(f"source prompt of {task} on {model}")
-            folder = self.setting.folder / "run"
-            settings = {**self.usual, **way, "model": model, "task": task, "tag": "source"}
-            config: TuneConfig = read(TuneConfig, None, {**settings, "out": folder})
-            api.tune(
-                config, library=self.library, model=self.model(model), task=self.task(Data(task))
-            )
-            files.remove_folder(folder)
-        return name
+        settings = self._own({**self.usual, **way}, model, task) | {"tag": "source"}
+        config: TuneConfig = read(TuneConfig, None, settings)
+        say = self.setting.say
+        return kept(self.library, config, say, self.model(model), self.task(Data(task)))
+
+    def _own(self, chosen: Way, model: str, task: str) -> dict[str, Any]:
+        """The settings of a run, of which nothing but what was measured stays."""
+        out = self.setting.folder / "run"
+        return {**chosen, "model": model, "task": task, "out": out, "tag": "run"}
 
     def mean_of(self, model: str, data: Data, names: Sequence[str]) -> Tuned:
         """The mean of some prompts of the library, as it is, on the test split."""
@@ -167,14 +162,15 @@ class Tunings:
             given: list[Any] = [self.library.get(name) for name in names]  # of one kind
             prompt: Prompt = prompts.mix(given, [1 / len(given)] * len(given))
             task, frozen = self.task(data), self.model(model)
-            config: TuneConfig = read(
-                TuneConfig, None, {**self.usual, "model": model, "task": data.task}
-            )
+            config: TuneConfig = read(TuneConfig, None, self._own(self.usual, model, data.task))
             found = evaluate(frozen, task, rows_to_score(task, config), prompt,
                              task.template(frozen.family), **config.decoding)  # fmt: skip
-            texts = found.predictions[:KEPT]
-            return {"scores": _scores(task, found, config), "dev": 0.0, "stored": 0, "share": 0.0,
-                    "texts": texts}  # fmt: skip
+            return {
+                "scores": _scores(task, found, config),
+                "dev": None,
+                **_size(prompt, frozen),
+                "texts": found.predictions[:KEPT],
+            }
 
         return Tuned(**self.memo([model, list(astuple(data)), "mean", list(names)], measure))
 
@@ -193,32 +189,50 @@ class Tunings:
         if not test:
             kept = {split: rows for split, rows in task.splits.items() if split != "test"}
             task = replace(task, splits=kept)
-        folder = self.setting.folder / "run"
-        config: TuneConfig = read(
-            TuneConfig,
-            None,
-            {**chosen, "model": name, "task": data.task, "out": folder, "tag": "run"},
-        )
-        share: float
+        config: TuneConfig = read(TuneConfig, None, self._own(chosen, name, data.task))
         if config.trains_weights:
             run = api.tune_weights(config, model=model, task=task)
-            outcome, evaluation, share = run.outcome, run.evaluation, run.share
-            stored = run.summary["trainable_parameters"]
+            outcome, evaluation = run.outcome, run.evaluation
+            size = {"stored": run.summary["trainable_parameters"], "share": run.share}
         else:
             made = api.tune(config, library=self.library, model=model, task=task)
             outcome, evaluation = made.outcome, made.evaluation
-            stored = sum(tensor.numel() for tensor in made.prompt.tensors().values())
+            size = _size(made.prompt, model)
             if made.adaptive is not None:  # what emits a prompt for each row is kept
-                stored = made.summary["trainable_parameters"]
-            share = stored / sum(weight.numel() for weight in model.model.parameters())
-        files.remove_folder(folder)
+                trained = made.summary["trainable_parameters"]
+                size = {"stored": trained, "share": trained / _parameters(model)}
+        files.remove_folder(config.folder())
         return {
             "scores": _scores(task, evaluation, config) if evaluation else {},
             "dev": outcome.best_score,
-            "stored": stored,
-            "share": share,
+            **size,
             "texts": evaluation.predictions[:KEPT] if evaluation else [],
         }
+
+
+def kept(
+    library: Library,
+    config: TuneConfig,
+    say: Callable[[str], None],
+    model: FrozenModel,
+    task: Task | None = None,
+) -> str:
+    """The name of a prompt in a study's library, tuned now if it is not there."""
+    name = name_for(config.task, config.model, config.tag)
+    if name not in library:
+        say(f"tuning {name}")
+        api.tune(config, library=library, model=model, task=task)
+        files.remove_folder(config.folder())
+    return name
+
+
+def _size(prompt: Prompt, model: FrozenModel) -> dict[str, float]:
+    stored = sum(tensor.numel() for tensor in prompt.tensors().values())
+    return {"stored": stored, "share": stored / _parameters(model)}
+
+
+def _parameters(model: FrozenModel) -> int:
+    return sum(weight.numel() for weight in model.model.parameters())
 
 
 def _scores(task: Task, found: Evaluation, config: TuneConfig) -> dict[str, float]:

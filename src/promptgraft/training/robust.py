@@ -24,8 +24,7 @@ class Robust:
 
     def __init__(self, config: TrainingConfig, model: FrozenModel) -> None:
         self.noise, self.weight, self.seed = config.noise, config.hull, config.seed
-        self.wanted = self.noise > 0 or self.weight > 0
-        if self.wanted:
+        if self.noise or self.weight:
             self.table = model.embed(torch.arange(len(model.tokenizer)))
             self.scale = float(self.table.std())
 
