@@ -1,6 +1,7 @@
 """A task in other words: its name before every row, its labels as other signs."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -20,7 +21,14 @@ def with_labels(task: Task, labels: Labels, number: int = 0) -> Task:
         return task
     letter = chr(ord("A") + number) if labels == "synthetic" else ""
     words = {label: f"{letter}{place}" for place, label in enumerate(task.verbalizer)}
-    return replace(task, verbalizer=words)
+    return with_words(task, words)
+
+
+def with_words(task: Task, words: Mapping[str, str]) -> Task:
+    """The task with another word for each label; where f1:yes was counted, its new word is."""
+    new = {f"f1:{word}": f"f1:{words[label]}" for label, word in (task.verbalizer or {}).items()}
+    metrics, report = ([new.get(m, m) for m in names] for names in (task.metrics, task.report))
+    return replace(task, verbalizer=words, metrics=tuple(metrics), report=tuple(report))
 
 
 def with_prefix(template: str, name: str) -> str:
