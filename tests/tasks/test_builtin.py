@@ -1,6 +1,7 @@
 """The built-in tasks: the samples in the package, and a full data folder where there is one."""
 
 import gzip
+import json
 import os
 import string
 
@@ -86,6 +87,23 @@ def test_a_data_folder_with_sets_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("PROMPTGRAFT_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="nowhere, which is not a folder"):
         tasks.load("mine")
+
+
+@pytest.mark.usefixtures("bare")
+def test_scores_of_stsb_as_numbers_and_in_thirds(tmp_path, monkeypatch):
+    scores = (0.25, 3, 4.87)
+    rows = [json.dumps({"text_a": "a", "text_b": "b", "label": score}) + "\n" for score in scores]
+    for split in ("train", "validation"):
+        (tmp_path / "stsb").mkdir(exist_ok=True)
+        (tmp_path / "stsb" / f"{split}.jsonl").write_text("".join(rows))
+    with pytest.raises(DataError, match=r"a folder that holds stsb/train\.jsonl"):
+        tasks.load("stsb2")
+    monkeypatch.setenv("PROMPTGRAFT_DATA", str(tmp_path))
+    for name, expected in (("stsb", ["0.2", "3.0", "4.9"]), ("stsb2", ["low", "medium", "high"])):
+        task = tasks.load(name)
+        assert task.name == name
+        assert [task.answer(row) for row in task.rows("train")] == expected
+    assert tasks.names()["stsb2"] == {"train": 3, "validation": 3}
 
 
 def test_lama(tmp_path, monkeypatch):

@@ -100,6 +100,24 @@ def test_regression(tmp_path):
         tasks.load("scores.jsonl", kind="regression", validation="scores.jsonl").rows("train")
 
 
+def test_scores_in_levels(tmp_path):
+    jsonl(tmp_path / "g" / "train.jsonl", [{"text": f"t{i}", "label": i} for i in range(6)])
+    jsonl(tmp_path / "g" / "dev.jsonl", [{"text": "t", "label": 3.5}])
+    levels = {"low": 1, "fair": 3.5, "high": 5}
+    task = tasks.load("g", levels=levels)
+    assert (task.kind, task.metrics) == ("classification", ("accuracy",))
+    answers = [task.answer(row) for row in task.rows("train")]
+    assert answers == ["low", "low", "fair", "fair", "high", "high"]
+    assert [task.answer(row) for row in task.rows("validation")] == ["fair"]
+    assert len(task.few_shot(1, 0).rows("train")) == 3
+    with pytest.raises(DataError, match="A label is 5; the levels end with high, 4"):
+        tasks.load("g", levels={"low": 1, "high": 4}).rows("train")
+    with pytest.raises(ConfigError, match="highest score of each, rising"):
+        tasks.load("g", levels={"low": 3, "high": 1})
+    with pytest.raises(ConfigError, match="leave the verbalizer out"):
+        tasks.load("g", levels=levels, verbalizer=WORDS)
+
+
 def test_validation_only_is_cut_where_a_test_file_is_given(tmp_path):
     rows = [{"source": str(i), "target": "t"} for i in range(40)]
     jsonl(tmp_path / "g" / "train.jsonl", rows)

@@ -60,7 +60,7 @@ def settings(name: str) -> dict[str, Any]:
         return place | _lama(folder)
     if not _has_rows(name, folder):
         place["format"] = name
-    return place | declared(name)
+    return declared(name) | place
 
 
 def declared(name: str) -> dict[str, Any]:
@@ -72,7 +72,8 @@ def where_from(name: str) -> str:
     """For an error message: how to get the data of a declared task; nothing for other names."""
     if name not in _declared() and not name.startswith("lama/"):
         return ""
-    place = f"{name}/train.jsonl.gz" + (" or its official files" if name in FORMS else "")
+    folder = _declared().get(name, {}).get("data", name)
+    place = f"{folder}/train.jsonl.gz" + (" or its official files" if name in FORMS else "")
     hub = _yaml()[".hub"].get(name)
     named = f"hub:{hub} data.format={name}" if hub else "hub:<data set>"
     return (
@@ -105,6 +106,9 @@ def _folders() -> dict[str, Path]:
         for name, form in FORMS.items():
             if (root / name).is_dir() and form.find(root / name):
                 folders[name] = root / name
+    for name, own in _declared().items():
+        if own.get("data") in folders:
+            folders[name] = folders[own["data"]]
     return dict(sorted(folders.items()))
 
 

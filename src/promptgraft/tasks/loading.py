@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -37,6 +38,9 @@ def load(spec: str | Path, **settings: Any) -> Task:
     kind                           "classification", "regression", "generation", "cloze"; found
                                    from the columns if not given (regression never is)
     verbalizer                     label -> word; the labels themselves if they are words
+    levels                         for labels that are scores: word -> the highest score that it
+                                   stands for, rising, such as {"low": 2, "high": 5}; a
+                                   classification then
     templates, manual              family -> template, family -> worded templates
     format                         the published set whose official files these are ("webnlg"), or
                                    whose columns the hub's data set has; templates and metrics are
@@ -83,13 +87,20 @@ def _merged(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
 
 def _task(settings: Mapping[str, Any]) -> Task:
     sources = _sources(settings)
-    schema = _schema(sources, settings)
+    levels = settings.get("levels")
+    schema = _schema(sources, {**settings, "kind": "regression"} if levels else settings)
     verbalizer = settings.get("verbalizer")
     if schema.kind == "classification":
         if verbalizer is None:
             verbalizer = _label_words(sources, schema)
         schema = Schema(schema.kind, schema.inputs, schema.columns, tuple(verbalizer))
     splits = {name: Split(partial(_rows, schema, source)) for name, source in sources.items()}
+    if levels:
+        splits = {name: Split(partial(_levelled, levels, rows)) for name, rows in splits.items()}
+        if verbalizer is not None:
+            raise ConfigError("levels name the label words already: leave the verbalizer out.")
+        verbalizer = {word: word for word in levels}
+        schema = replace(schema, kind="classification")
     for kept in (True, False):
         for name, fields in settings.get("only" if kept else "without", {}).items():
             if name not in splits:
@@ -156,6 +167,19 @@ def _rows(schema: Schema, source: Source) -> list[Row]:
     rows = schema.rows(source)
     if not rows:
         raise DataError(f"{_place(source)} has no rows.")
+    return rows
+
+
+def _levelled(levels: Mapping[str, float], split: Split) -> list[Row]:
+    """The rows with the word of their score's level in its place."""
+    *_, (last, highest) = levels.items()
+    rows = []
+    for row in split.rows:
+        score = float(row["label"])
+        if score > highest:
+            raise DataError(f"A label is {score:g}; the levels end with {last}, {highest:g}.")
+        level = next(word for word, top in levels.items() if score <= top)
+        rows.append({**row, "label": level})
     return rows
 
 

@@ -25,6 +25,7 @@ SETTINGS = (
     "templates",
     "manual",
     "verbalizer",
+    "levels",
     "vocabulary",
     "metrics",
     "report",
@@ -88,6 +89,8 @@ def _checked(name: str, value: Any) -> Any:
         return {split: _fields(name, fields) for split, fields in _mapping(name, value).items()}
     if name == "verbalizer":
         return {label_key(label): _word(word) for label, word in _mapping(name, value).items()}
+    if name == "levels":
+        return _levels(_mapping(name, value))
     if name == "templates":
         return {family: _text(name, text) for family, text in _mapping(name, value).items()}
     if name == "manual":
@@ -127,6 +130,17 @@ def _mapping(name: str, value: Any) -> Mapping[Any, Any]:
     if not isinstance(value, Mapping) or not value:
         raise ConfigError(f"{name} is {value!r}, expected names with a value for each.")
     return value
+
+
+def _levels(value: Mapping[Any, Any]) -> dict[str, float]:
+    """Word -> the highest score that it stands for."""
+    tops = list(value.values())
+    if not all(isinstance(top, (int, float)) for top in tops) or tops != sorted({*tops}):
+        raise ConfigError(
+            f"levels is {dict(value)}, expected words with the highest score of each, rising: "
+            "{low: 1.67, medium: 3.34, high: 5}."
+        )
+    return {_word(word): float(top) for word, top in value.items()}
 
 
 def _text(name: str, value: Any) -> str:
