@@ -1,18 +1,20 @@
 """What the defaults of `tune` rest on: initialisers and learning rates, judged on validation data.
 
-    python benchmarks/bench_defaults.py [--models mini/bert-s ...] [--tasks sst2 ...] [--record]
+    PROMPTGRAFT_DATA=... python benchmarks/bench_defaults.py [--models mini/bert-s] [--record]
 
-Every cell is the mean over seeds of the best validation score of a short run; for texts the score
-is minus the validation loss. Finished runs are kept in build/defaults and not run again.
+A cell is the best validation score of a short run; for texts it is minus the loss. Finished runs
+are kept in build/defaults and not run again.
 """
 
 import argparse
-import itertools
 import json
+import logging
 import tempfile
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
+import common
 import torch
 
 from promptgraft import api, tasks
@@ -21,19 +23,29 @@ from promptgraft.models import FrozenModel
 
 OUT = Path("build/defaults")
 INITS = ("random", "vocabulary", "labels", "own")
-RATES = {
-    ("soft-prompt", "direct"): (0.003, 0.03, 0.3),
-    ("prefix", "direct"): (0.001, 0.01, 0.1),
-    ("soft-prompt", "mlp"): (0.0003, 0.001, 0.003),
-    ("prefix", "mlp"): (0.0003, 0.001, 0.003),
-}
-STEPS, TRAIN_ROWS = 200, 6400
+NETWORK_INITS = ("vocabulary", "own")  # own: the network's output, whatever it is, as in the papers
+KINDS = ("soft-prompt", "prefix")
+RATES = {"direct": (0.003, 0.01, 0.03, 0.1), "mlp": (0.0003, 0.001, 0.003)}
+TRAIN_ROWS, VALIDATION_ROWS = 6400, 300
+
+Settings = dict[str, Any]
 
 
-def score(model: FrozenModel, task: tasks.Task, settings: dict[str, object]) -> float:
+def grid() -> list[Settings]:
+    """What is compared."""
+    return [
+        {"method": kind, "module": module, "init": init, "lr": rate}
+        for kind in KINDS
+        for module, rates in RATES.items()
+        for init in (INITS if module == "direct" else NETWORK_INITS)
+        for rate in rates
+    ]
+
+
+def score(model: FrozenModel, task: tasks.Task, settings: Settings, steps: int) -> float:
     """Best validation score of one run, kept on disk."""
-    key = "_".join([model.name.replace("/", "-"), task.name, *map(str, settings.values())])
-    file = OUT / f"{key}.json"
+    key = "_".join(map(str, (model.name, task.name, *settings.values(), steps)))
+    file = OUT / f"{key.replace('/', '-')}.json"
     if file.exists():
         return float(json.loads(file.read_text()))
     with tempfile.TemporaryDirectory() as folder:
@@ -42,49 +54,64 @@ def score(model: FrozenModel, task: tasks.Task, settings: dict[str, object]) -> 
             task=task,
             library=Library(Path(folder) / "library"),
             out=Path(folder) / "run",
-            steps=STEPS,
-            evaluate_every=STEPS // 4,
-            evaluate_rows=300,
+            steps=steps,
+            evaluate_every=steps // 4,
+            evaluate_rows=VALIDATION_ROWS,
             test_rows=1,
+            samples=0,
             **settings,
         )
+    if run.outcome.best_score is None:
+        raise SystemExit(f"Task {task.name} has no validation rows.")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(run.outcome.best_score))
-    return float(run.outcome.best_score or 0.0)
+    return run.outcome.best_score
 
 
-def table(model: FrozenModel, task: tasks.Task, seeds: int) -> list[str]:
-    """Rows of Markdown: mean and deviation over seeds."""
-    lines = []
-    for (method, module), rates in RATES.items():
-        for init, rate in itertools.product(INITS, rates):
-            if (init == "labels" and task.verbalizer is None) or (
-                module == "mlp" and init in ("random", "labels")
-            ):
-                continue
-            settings = {"method": method, "module": module, "init": init, "lr": rate}
-            found = [score(model, task, settings | {"seed": seed}) for seed in range(seeds)]
-            spread = f" ± {stdev(found):.1f}" if seeds > 1 else ""
-            cells = (model.name, task.name, method, module, init, f"{rate:g}")
-            lines.append(f"| {' | '.join(cells)} | {mean(found):.2f}{spread} |")
-            print(lines[-1], flush=True)
-    return lines
+def row(
+    models: list[FrozenModel], loaded: list[tasks.Task], settings: Settings, seeds: int, steps: int
+) -> list[str]:
+    """The settings, the mean over models and tasks, and each task's mean ± deviation over seeds."""
+    scores = [
+        [score(model, task, {**settings, "seed": seed}, steps) for seed in range(seeds)]
+        for model in models
+        for task in loaded
+    ]
+    cells = [f"{mean(s):.1f}" + (f" ± {stdev(s):.1f}" if seeds > 1 else "") for s in scores]
+    return [*map(str, settings.values()), f"{mean(map(mean, scores)):.2f}", *cells]
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, and if asked record."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="*", default=["mini/bert-s", "mini/gpt2-m"])
+    parser.add_argument("--models", nargs="*", default=["mini/bert-s"])
     parser.add_argument("--tasks", nargs="*", default=["sst2", "agnews"])
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int)
-    options = parser.parse_args()
+    parser.add_argument("--record", action="store_true", help="append to RESULTS.md")
+    options = parser.parse_args(arguments)
+    logging.disable(logging.WARNING)
     if options.threads:
         torch.set_num_threads(options.threads)
-    print("| model | task | method | module | init | lr | validation |\n" + "|---" * 7 + "|")
-    for model in map(FrozenModel.load, options.models):
-        for name in options.tasks:
-            task = tasks.load(name).subset("train", TRAIN_ROWS, 0).subset("test", 2, 0)
-            table(model, task, options.seeds)
+    models = [FrozenModel.load(name, device=options.device) for name in options.models]
+    loaded = [tasks.load(name).subset("train", TRAIN_ROWS, 0) for name in options.tasks]
+    rows = []
+    for settings in grid():
+        if settings["init"] == "labels" and not all(task.verbalizer for task in loaded):
+            continue
+        rows.append(row(models, loaded, settings, options.seeds, options.steps))
+        print(*rows[-1], flush=True)
+    heads = ["method", "module", "init", "lr", "mean"]
+    heads += [f"{task} on {model}" for model in options.models for task in options.tasks]
+    body = (
+        f"Best validation score of {options.steps} steps, {options.seeds} seeds.\n\n"
+        f"{common.machine(options.device)}.\n\n{common.table(heads, rows)}"
+    )
+    print(f"\n{body}")
+    if options.record:
+        common.record("defaults of tune: initialisers and learning rates", body)
 
 
 if __name__ == "__main__":

@@ -136,3 +136,26 @@ def test_prefixes_are_measured_beside_peft(
     spec = json.dumps(["ours, gpt2, checkpointing", "tiny", "cpu"])
     bench_prefix.main(["--memory-of", spec])
     assert int(capsys.readouterr().out) > 1e6
+
+
+def test_defaults_are_compared_and_no_run_is_made_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    pytest.importorskip("peft")  # its version is on record
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import bench_defaults
+
+    monkeypatch.setattr(bench_defaults.common, "RESULTS", tmp_path / "RESULTS.md")
+    monkeypatch.setattr(bench_defaults, "OUT", tmp_path / "kept")
+    monkeypatch.setattr(bench_defaults, "TRAIN_ROWS", 8)
+    monkeypatch.setattr(bench_defaults, "VALIDATION_ROWS", 4)
+    monkeypatch.setattr(bench_defaults, "INITS", ("labels",))
+    monkeypatch.setattr(bench_defaults, "RATES", {"direct": (0.01,)})
+    few = ["--tasks", "sst2", "--seeds", "2", "--steps", "4", "--device", "cpu"]
+    bench_defaults.main([*few, "--record"])
+    printed = capsys.readouterr().out
+    assert printed.count("| prefix ") == 1
+    assert printed.split("\n\n", 1)[1].strip() in (tmp_path / "RESULTS.md").read_text()
+    monkeypatch.setattr(bench_defaults.api, "tune", None)  # everything is kept
+    bench_defaults.main(few)
+    assert printed == capsys.readouterr().out
