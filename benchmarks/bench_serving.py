@@ -136,7 +136,7 @@ def memory(model: FrozenModel, library: Library, name: str) -> tuple[int, int]:
     kept = Engine(model, library).prompts
     loaded = kept.get(name)
     stored = loaded.bytes
-    (row,) = model.encode(["a"], loaded.value)
+    (row,) = model.encode(["a"], loaded.runs)
     kept.ready(loaded, row)
     return stored, loaded.bytes
 

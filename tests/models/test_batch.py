@@ -1,5 +1,7 @@
 """Padding, heads and counts of a batch."""
 
+from dataclasses import replace
+
 import torch
 
 from promptgraft.models.batch import IGNORED, Batch, Encoded, collate
@@ -70,3 +72,16 @@ def test_moving_takes_everything_along():
         "meta"
     }
     assert (moved.head_of, moved.virtual, moved.cut) == (batch.head_of, batch.virtual, batch.cut)
+
+
+def test_some_rows_alone():
+    rows = [SHORT, OTHER, BARE, LONG]
+    for row, task in enumerate("cdab"):
+        rows[row] = replace(rows[row], task=ord(task), prefix_at=row)
+    some = collate(rows, PAD).only([3, 1])
+    assert some.tokens.tolist() == [[3, 4, 5], [3, 4, PAD]]
+    assert [some.heads[head].tolist() for head in some.head_of] == [[-1, -2], [6, -1]]
+    assert some.tasks == (ord("b"), ord("d"))
+    assert some.prefix_at.tolist() == [3, 1]
+    assert len(some.mask) == len(some.labels) == 2
+    assert collate(rows, PAD, split=False).only([0]).head_of == ()

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from promptgraft.errors import PromptgraftError
+from promptgraft.models.batch import IGNORED, Encoded, collate
 from promptgraft.models.gather import (
     emitted,
     gather,
@@ -82,22 +83,31 @@ def test_lengths():
     assert length_of({"self": torch.zeros(L, 2, 7, H, D_HEAD)}) == length_of(None) == 0
 
 
-def test_what_looks_at_the_batch_is_asked_once_for_all_its_rows():
+def test_what_looks_at_the_batch_is_asked_once_for_its_own_rows():
     asked = []
 
-    def adaptive(batch=None):
-        asked.append(batch)
-        return {"input": torch.zeros(2, D) if batch is None else torch.ones(3, 2, D)}
+    def own_sums(batch=None):
+        """A prompt of what its row's tokens add up to."""
+        asked.append(None if batch is None else batch.tokens.tolist())
+        sums = torch.zeros(1, 1) if batch is None else batch.tokens.sum(1)[:, None].float()
+        return {"input": sums[:, :, None].expand(-1, 2, D)}
 
     def one_a_row(batch=None):
-        return [{"input": torch.full((1, D), float(row))} for row in range(3)]
+        return [{"input": torch.full((1, D), float(number))} for number in range(2)]
+
+    def one_for_all(batch=None):
+        return {"input": torch.ones(2, D)}
 
     plain = torch.randn(1, D)
-    assert emitted(plain, "batch") is plain
-    assert emitted([plain, None], "batch") == [plain, None]
-    found = emitted([adaptive, plain, adaptive], "batch")
-    assert asked == ["batch"]
-    assert found[0] is found[2]
+    batch = collate([Encoded([number, 1], [IGNORED] * 2) for number in range(4)], pad=0)
+    assert emitted(plain, batch) is plain
+    assert emitted([plain, None], batch) == [plain, None]
+    found = emitted([own_sums, plain, own_sums, one_a_row], batch)
+    assert asked == [[[0, 1], [2, 1]]]
+    assert torch.equal(found[0]["input"], torch.full((1, 2, D), 1.0))
+    assert torch.equal(found[2]["input"], torch.full((1, 2, D), 3.0))
     assert found[1] is plain
-    assert emitted([one_a_row] * 3, "batch")[2]["input"][0, 0] == 2
-    assert length_of(adaptive) == 2
+    assert emitted([None, None, one_a_row, one_a_row], batch)[3]["input"][0, 0] == 1
+    alike = emitted([one_for_all, None, one_for_all, None], batch)
+    assert alike[0] is alike[2]  # it is compiled once
+    assert length_of(own_sums) == 2

@@ -2,8 +2,10 @@
 
 import torch
 
+from pools import build, card_for
 from promptgraft.library import Library
 from promptgraft.prompts import Prefix, PromptCard, SoftPrompt
+from promptgraft.transfer.across_tasks import AdaptivePrompt
 
 TEMPLATES = {
     "causal": ["{prompt} {source}", "{source} {prompt} =>", "{prompt} it is {source}"],
@@ -45,3 +47,25 @@ def filled(model, folder):
         }
         made.add(Prefix(pairs, card), f"prefix{number}@tiny")
     return made
+
+
+ADAPTIVE = {"ptg": {}, "attempt": {"temperature": 0.1}, "dept": {"rank": 2, "positions": 5}}
+
+
+def adaptive(model, library):
+    """Add a prompt of every method that no value can stand for; returns them by name."""
+    added = {}
+    for method, settings in ADAPTIVE.items():
+        for kind in ("soft-prompt", "prefix"):
+            module = build(method, model, kind=kind, **settings)
+            for weight in module.parameters():  # what starts at zero hides what it does
+                weight.data.add_(0.5 * torch.randn_like(weight))
+            template = TEMPLATES[model.family][0]
+            words = {"0": "bad", "1": "good"}
+            card = card_for(module, model).model_copy(
+                update={"template": template, "task": method, "method": method, "verbalizer": words}
+            )
+            value = AdaptivePrompt(module, card)
+            name = library.add(value.usual, f"{method}@tiny:{kind}", value.state)
+            added[name] = value
+    return added

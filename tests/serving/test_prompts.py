@@ -11,7 +11,7 @@ def counted(prompts):
     return sum(
         t.numel() * t.element_size()
         for loaded in prompts.kept.values()
-        for t in [*loaded.value.tensors().values(), *loaded.compiled.values()]
+        for t in [*loaded.runs.tensors().values(), *loaded.compiled.values()]
     )
 
 
@@ -24,7 +24,7 @@ def test_the_running_total_is_what_is_kept(model, library):
         if number % 7 == 3:
             library.add(library.get(name), name, replace=True)
         loaded = prompts.get(name)
-        (row,) = model.encode(["good"], loaded.value)
+        (row,) = model.encode(["good"], loaded.runs)
         prompts.ready(loaded, row)
         assert prompts.bytes == counted(prompts) <= 6000
         most = max(most, len(prompts.kept))

@@ -76,6 +76,16 @@ class Batch:
         moved["heads"] = tuple(head.to(device) for head in self.heads)
         return Batch(**moved)
 
+    def only(self, rows: Sequence[int]) -> "Batch":
+        """Some of the rows, padded as they are."""
+        taken: dict[str, Any] = {
+            name: value[list(rows)] if isinstance(value, Tensor) else value
+            for name, value in vars(self).items()
+        }
+        for name in ("head_of", "tasks"):
+            taken[name] = tuple(taken[name][row] for row in rows if taken[name])
+        return Batch(**taken)
+
 
 def text_of(batch: Batch, causal: bool) -> Tensor:
     """Which tokens are the text that a prompt may change: [B, T] bool.

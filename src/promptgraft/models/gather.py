@@ -91,16 +91,18 @@ def card_of(prompt: OnePrompt) -> PromptCard | None:
 
 
 def emitted(prompts: Prompts, batch: Batch) -> Prompts:
-    """The same prompts, with those that look at the batch replaced by what they give its rows."""
+    """The same prompts, with those that look at the batch replaced by what they give its rows.
+
+    Of a list each sees its own rows alone.
+    """
     if not isinstance(prompts, Sequence):
         return prompts(batch) if callable(prompts) else prompts
-    given = {id(one): one(batch) for one in {id(p): p for p in prompts}.values() if callable(one)}
-    if not given:
-        return prompts
-    chosen: list[OnePrompt] = []
-    for row, prompt in enumerate(prompts):
-        own = given.get(id(prompt), cast(PromptTensors, prompt))
-        chosen.append(own[row] if isinstance(own, Sequence) else own)
+    chosen = list(prompts)
+    for one in {id(prompt): prompt for prompt in prompts if callable(prompt)}.values():
+        rows = [row for row, prompt in enumerate(prompts) if prompt is one]
+        given = one(batch.only(rows))
+        for place, row in enumerate(rows):
+            chosen[row] = given[place] if isinstance(given, Sequence) else _of_row(given, place)
     return chosen
 
 
@@ -154,6 +156,13 @@ def pick(prompts: Prompts, chosen: Sequence[int]) -> Prompts:
             for name, tensor in prompts.items()
         }
     return prompts
+
+
+def _of_row(tensors: PromptTensors, row: int) -> PromptTensors:
+    """A row's own; the same object where all rows have the same."""
+    picked = cast(PromptTensors, pick(tensors, [row]))
+    same = all(picked[name] is tensor for name, tensor in tensors.items())
+    return tensors if same else picked
 
 
 def length_of(prompt: OnePrompt) -> int:

@@ -86,7 +86,7 @@ class Chooser:
     ) -> list[_Asked]:
         if not words and prompt is not None:
             with self.lock:
-                words = tuple((self.prompts.get(prompt).value.card.verbalizer or {}).values())
+                words = tuple((self.prompts.get(prompt).runs.card.verbalizer or {}).values())
         if not words:
             raise PromptgraftError(
                 "There are no choices: the prompt has no label words; name them."
@@ -123,7 +123,7 @@ class Chooser:
             one.answer.set_result(choice)
 
     def _choices(self, group: Sequence[_Asked]) -> list[Choice]:
-        prompts = [self.prompts.get(one.prompt).value if one.prompt else None for one in group]
+        prompts = [self.prompts.get(one.prompt).runs if one.prompt else None for one in group]
         rows = [{"source": o.row} if isinstance(o.row, str) else dict(o.row) for o in group]
         chances = self.model.choice_scores(rows, group[0].choices, prompts).softmax(1)
         found = []

@@ -119,7 +119,7 @@ class Engine:
         rows = [request.source] if isinstance(request.source, str) else [dict(request.source)]
         reserve = request.max_new_tokens
         loaded = self.prompts.get(request.prompt) if request.prompt is not None else None
-        prompt = loaded.value if loaded is not None else None
+        prompt = loaded.runs if loaded is not None else None
         (row,) = self.model.encode(rows, prompt, reserve=reserve)
         rules = rules_of(self.model, row, reserve) if self.ruled else None
         if loaded is None:

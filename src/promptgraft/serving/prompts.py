@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from promptgraft.errors import PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import Encoded, FrozenModel, OnePrompt
-from promptgraft.prompts import Prompt, SoftPrompt
+from promptgraft.prompts import ModuleState, Prompt, SoftPrompt, load_module_state
+from promptgraft.transfer.across_tasks import AdaptivePrompt, restore
 
 Version = tuple[int, int]
 
@@ -20,7 +22,8 @@ class Loaded:
     """A prompt ready for use.
 
     name      its full name in the library
-    value     as the library has it
+    runs      what the model is run with: the value as the library has it, or the module beside it
+              that no value can stand for
     version   changes when its folder does
     bytes     memory that its numbers take
     compiled  by the tokens that rows begin with, virtual ones among them: the keys and values the
@@ -28,7 +31,7 @@ class Loaded:
     """
 
     name: str
-    value: Prompt
+    runs: Prompt | AdaptivePrompt
     version: Version
     bytes: int
     compiled: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
@@ -48,20 +51,37 @@ class Prompts:
     def get(self, name: str) -> Loaded:
         """The prompt as the library has it at this moment.
 
-        Raises PromptgraftError if there is none of this name or it is damaged, WrongModelError if
-        it is another model's.
+        Raises PromptgraftError if there is none of this name, it is damaged or cannot be served,
+        WrongModelError if it is another model's.
         """
         name = self.library.resolve(name)
-        version = _version(self.library.show(name).path)
+        folder = self.library.show(name).path
+        version = _version(folder)
         loaded = self.kept.get(name)
         if loaded is None or loaded.version != version:
             value = self.library.get(name).to(self.model.device)
             self.model.check(value)
+            runs = self._adaptive(value, load_module_state(folder)) or value
             self._let_go(name)
-            loaded = self.kept[name] = Loaded(name, value, version, 0)
-            self._grow(loaded, value.tensors().values())
+            loaded = self.kept[name] = Loaded(name, runs, version, 0)
+            own = runs.state.tensors if isinstance(runs, AdaptivePrompt) else runs.tensors()
+            self._grow(loaded, own.values())
         self.kept.move_to_end(name)
         return loaded
+
+    def _adaptive(self, value: Prompt, state: ModuleState | None) -> AdaptivePrompt | None:
+        """What gives each row its own prompt, for those of the methods that do."""
+        if state is None:
+            return None
+        if state.settings.get("method") == "ptg":
+            encoder = state.settings["settings"]["encoder"]
+            if encoder != "own":  # each such prompt would bring a whole model
+                raise PromptgraftError(
+                    f"The prompt {value.card.title} of the method ptg reads texts with a model of "
+                    f"its own, {encoder}, and is not served. Tune it with transfer.encoder=own, or "
+                    "use it with promptgraft generate and eval."
+                )
+        return restore(state, self.model, value.card)
 
     @torch.no_grad()
     def ready(self, loaded: Loaded, row: Encoded) -> tuple[Encoded, OnePrompt]:
@@ -72,11 +92,11 @@ class Prompts:
         """
         head = tuple(row.tokens[: row.head])
         at_start = row.head > 0 and not any(token < 0 for token in row.tokens[row.head :])
-        if not (isinstance(loaded.value, SoftPrompt) and at_start) or self.model.geometry.window:
-            return row, loaded.value
+        if not (isinstance(loaded.runs, SoftPrompt) and at_start) or self.model.geometry.window:
+            return row, loaded.runs
         if head not in loaded.compiled:
             tokens = torch.tensor(head, device=self.model.device)
-            loaded.compiled[head] = self.model.compile(tokens, loaded.value.vectors[None])[0]
+            loaded.compiled[head] = self.model.compile(tokens, loaded.runs.vectors[None])[0]
             self._grow(loaded, [loaded.compiled[head]])
         tensors: Mapping[str, Tensor] = {"self": loaded.compiled[head]}
         rest = replace(

@@ -85,3 +85,14 @@ def test_each_source_is_encoded_once_and_kept_on_disk(tmp_path, monkeypatch):
     )
     Encodings(model).of_rows(rows)  # of another encoder: not the same file
     assert len(list((tmp_path / "encodings").iterdir())) == 2
+
+
+def test_of_rows_outside_of_the_data_set_the_newest_are_kept(monkeypatch):
+    monkeypatch.setattr(instances, "MOST_MET", 2)
+    model = tiny("gpt2")
+    encodings = Encodings(model)
+    rows = model.encode(TEXTS, torch.randn(2, 16), "{prompt} {source} =>")
+    whole = encodings(model.collate(rows))
+    assert len(encodings.met) == 2
+    torch.testing.assert_close(encodings(model.collate(rows[:1])), whole[:1])  # once more
+    assert len(encodings.met) == 2

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from promptgraft.errors import PromptgraftError
 from promptgraft.models import Batch, FrozenModel, PromptTensors
 from promptgraft.modules import Layout, value_of
 from promptgraft.prompts import ModuleState, Prompt, PromptCard
@@ -55,10 +56,18 @@ class AdaptivePrompt:
 
 
 def restore(state: ModuleState, model: FrozenModel, card: PromptCard) -> AdaptivePrompt | None:
-    """The value that a stored module stands for; None if the plain value beside it says all."""
+    """The value that a stored module stands for; None if the plain value beside it says all.
+
+    Raises PromptgraftError for a module of a method that is not known here.
+    """
     settings = state.settings
-    if settings.get("method") not in METHODS.items:
+    if "method" not in settings:  # one that was kept to go on training
         return None
+    if settings["method"] not in METHODS.items:
+        raise PromptgraftError(
+            f"The prompt {card.title} is of the method {settings['method']!r}, which this "
+            "promptgraft does not know. Upgrade it: pip install --upgrade promptgraft"
+        )
     sites = {site: model.geometry.sites[site] for site in settings["sites"]}
     layout = Layout(settings["kind"], settings["length"], model.embedding_size, sites)
     names = tuple(settings["sources"])

@@ -14,6 +14,7 @@ from promptgraft.models.loading import CACHE
 from promptgraft.models.states import mean_states
 
 Source = tuple[int, ...]
+MOST_MET = 1000  # sources outside of the data set whose encodings are kept
 
 
 def sources(batch: Batch, family: Family) -> list[Source]:
@@ -52,7 +53,10 @@ class PooledEmbeddings:
 
 
 class Encodings:
-    """Mean top-layer states of sources under a frozen encoder, each computed once (PTG, Eq. 3).
+    """Mean top-layer states of sources under a frozen encoder (PTG, Eq. 3).
+
+    Those of a data set are computed once, of others the newest are kept: a server meets new ones
+    for ever.
 
     model    whose ids the sources are in
     encoder  what encodes their text; default the same model
@@ -62,6 +66,7 @@ class Encodings:
         self.model, self.encoder = model, encoder or model
         self.width = mean_states(self.encoder, [""]).shape[1]
         self.known: dict[Source, Tensor] = {}
+        self.met: dict[Source, Tensor] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Encodings":
         return self  # a cache; the copy of a module shares it
@@ -69,10 +74,13 @@ class Encodings:
     def __call__(self, batch: Batch) -> Tensor:
         """[B, width]."""
         ids = sources(batch, self.model.family)
-        new = list(dict.fromkeys(source for source in ids if source not in self.known))
+        new = [one for one in dict.fromkeys(ids) if one not in self.known and one not in self.met]
         if new:
-            self._keep(new, self._encode(new))
-        return torch.stack([self.known[source] for source in ids]).to(self.model.device)
+            self.met |= zip(new, self._encode(new), strict=True)
+        found = [self.known[one] if one in self.known else self.met[one] for one in ids]
+        for oldest in list(self.met)[:-MOST_MET]:
+            del self.met[oldest]
+        return torch.stack(found).to(self.model.device)
 
     def of_rows(self, rows: Sequence[Encoded]) -> Tensor:
         """[rows, width] of a whole data set, kept on disk for the next run."""
