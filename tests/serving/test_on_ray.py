@@ -13,10 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import psutil
 import pytest
+import yaml
 
 from conftest import tiny
 from promptgraft.models import FrozenModel
 from promptgraft.serving import Engine, Request
+from promptgraft.serving.keys import new_key
 from serving.libraries import filled
 
 pytest.importorskip("ray")
@@ -24,6 +26,12 @@ pytest.importorskip("ray")
 TEXTS = ["the film is", "a dull story", "name : The Eagle", "good or bad ?"]
 NAMES = [f"soft{number}@tiny" for number in range(6)]
 LONG = 150  # tokens, so that there is something to interrupt
+FEW = 3  # requests a minute that Bob may make
+ALICE, BOB = new_key("alice"), new_key("bob")
+
+
+def head(key):
+    return {"authorization": f"Bearer {key[0]}"}
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +57,11 @@ def url(place):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     engine = {"rows": 8, "waiting": 200, "prompt_bytes": 2**24}
+    (alice,), (bob,) = (yaml.safe_load(entry) for _, entry in (ALICE, BOB))
+    keys = folder.parent / "keys.yaml"
+    keys.write_text(yaml.safe_dump([alice, bob | {"requests_per_minute": FEW}]))
     try:
-        deploy(str(folder), "float32", library.path, None, "local", 2, "127.0.0.1", port, engine)
+        deploy(str(folder), "float32", library.path, keys, "local", 2, "127.0.0.1", port, engine)
         yield f"http://127.0.0.1:{port}"
     finally:
         withdraw()
@@ -74,7 +85,8 @@ def bodies(count):
 
 def ask(url, body):
     """The text, and the identifiers that its parts carry."""
-    with httpx.stream("POST", f"{url}/v1/completions", json=body, timeout=300) as answer:
+    where = f"{url}/v1/completions"
+    with httpx.stream("POST", where, json=body, timeout=300, headers=head(ALICE)) as answer:
         lines = list(answer.iter_lines())
     assert answer.status_code == 200, lines
     if not body["stream"]:
@@ -138,6 +150,16 @@ def test_each_prompt_is_in_one_copy(url):
     assert sum(1 / number for number in beside) == pytest.approx(2)
 
 
+def test_an_allowance_is_one_for_all_copies(url):
+    """The prompts are at home in both."""
+    few = {"prompt": "a", "max_tokens": 1}
+    said = [
+        httpx.post(f"{url}/v1/completions", json=few | {"model": name}, headers=head(BOB))
+        for name in NAMES
+    ]
+    assert [answer.status_code for answer in said] == [200] * FEW + [429] * (len(NAMES) - FEW)
+
+
 def test_one_dies_under_load_and_nothing_is_lost_or_twice(url, place):
     asked = bodies(48)
     with ThreadPoolExecutor(24) as clients:
@@ -156,11 +178,13 @@ def test_one_dies_under_load_and_nothing_is_lost_or_twice(url, place):
 
 def test_wrong_requests_are_answered_as_ever(url):
     nobody = {"model": "nobody@tiny", "prompt": "a", "max_tokens": 1}
-    assert httpx.post(f"{url}/v1/completions", json=nobody).status_code == 404
+    assert httpx.post(f"{url}/v1/completions", json=nobody).status_code == 401
+    asked = httpx.post(f"{url}/v1/completions", json=nobody, headers=head(ALICE))
+    assert asked.status_code == 404
     assert httpx.post(f"{url}/v1/completions", content=b"[" * 1000).status_code == 400
     assert httpx.post(f"{url}/v1/completions", content=b" " * 2**21).status_code == 413
     assert httpx.get(f"{url}/readyz").text == "ok"
-    listed = httpx.get(f"{url}/v1/models").json()["data"]
+    listed = httpx.get(f"{url}/v1/models", headers=head(ALICE)).json()["data"]
     assert len(listed) == 9
 
 

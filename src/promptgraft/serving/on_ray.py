@@ -31,26 +31,53 @@ from promptgraft.serving.answers import RETRY_SECONDS, error
 from promptgraft.serving.bodies import Limits
 from promptgraft.serving.guard import Guard
 from promptgraft.serving.http import Server
-from promptgraft.serving.keys import Keys
+from promptgraft.serving.keys import Key, Keys
+from promptgraft.serving.problems import FullError
 
 LOCAL = "local"
 NAME = "promptgraft"
 KNOWN = 10_000  # prompts of a copy that Ray keeps in mind
 PAUSE = 0.2  # seconds before another copy is asked
+PATIENCE = 10.0  # seconds until the allowance of a key must be known
 LONGEST = 500  # characters of a prompt's name, as in `bodies`
 LOST = (RayActorError, ReplicaUnavailableError, ObjectLostError, NodeDiedError)
 PARTS = ("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string",
          "root_path", "headers", "client", "server")  # fmt: skip
 
 
+class SharedKeys(Keys):
+    """Keys of which one place counts for all copies how much is used up."""
+
+    def __init__(self, file: Path, count: Any) -> None:
+        """count  the handle of `Keys`, deployed once"""
+        super().__init__(file)
+        self.count = count
+
+    def wait(self, key: Key) -> float:
+        """As of `Keys`; raises FullError if nobody counts at this moment."""
+        try:
+            return float(self.count.wait.remote(key).result(timeout_s=PATIENCE))
+        except (*LOST, TimeoutError):
+            raise FullError("Allowances cannot be looked up now; try again later.") from None
+
+    def spend(self, key: Key, tokens: int) -> None:
+        self.count.spend.remote(key, tokens)
+
+
 class Replica:
     """One copy: the app of `promptgraft serve`, asked by the ingress."""
 
     def __init__(
-        self, model: str, dtype: str, library: str, keys: str | None, engine: dict[str, Any]
+        self,
+        model: str,
+        dtype: str,
+        library: str,
+        keys: str | None,
+        count: Any,
+        engine: dict[str, Any],
     ) -> None:
         """The model is loaded by its name; library and keys are paths that this machine sees."""
-        known = Keys(Path(keys)) if keys is not None else None
+        known = SharedKeys(Path(keys), count) if keys is not None else None
         frozen = FrozenModel.load(model, dtype=dtype)
         self.server = Server(frozen, Library(Path(library)), known, **engine)
         if self.server.engine is not None:
@@ -203,7 +230,7 @@ def deploy(
 
     engine  settings of every copy's: rows, waiting, prompt_bytes
 
-    Allowances of keys are counted by each copy.
+    Allowances of keys are counted in one place for all copies.
 
     Returns when all are ready. Raises ConfigError if there is no such cluster. Metrics of the
     whole are Ray's; /metrics tells those of the copy that happens to be asked.
@@ -244,7 +271,15 @@ def deploy(
     )
     name = str(Path(model).resolve()) if Path(model).is_dir() else model
     file = str(keys.resolve()) if keys is not None else None
-    held = copies.bind(name, dtype, str(library.resolve()), file, engine)
+    count = serve.deployment(
+        Keys,
+        name="Keys",
+        max_ongoing_requests=2 * rows * replicas,
+        ray_actor_options={"num_cpus": 0},
+        **common,
+    )
+    counting = count.bind(Path(file)) if file is not None else None
+    held = copies.bind(name, dtype, str(library.resolve()), file, counting, engine)
     serve.run(front.bind(held), name=NAME)
 
 
