@@ -102,6 +102,35 @@ def test_drawn_texts_depend_on_their_seed_alone(model, library):
     assert together != [ticket.text() for ticket in other]
 
 
+def test_whatever_is_asked_is_answered_as_alone(model, library):
+    """Pieces, reasons and log-probabilities, with stop texts and seeds; not only whole texts."""
+    settings = {
+        "temperature": lambda picks: picks.choice([0.0, 1.3]),
+        "seed": lambda picks: picks.randrange(9),
+        "top_p": lambda picks: picks.choice([0.9, 1.0]),
+        "stop": lambda picks: picks.choice([(), ("e", "to"), (" the", "xyz")]),
+        "logprobs": lambda picks: picks.choice([None, 0, 3]),
+    }
+    asked = requests(names(library), 60, 4, **settings)
+
+    def said(engine, tickets):
+        engine.run_until_done()
+        return [list(ticket) for ticket in tickets]
+
+    engine = Engine(model, library, rows=8, read_at_once=64)
+    together = said(engine, [engine.submit(request) for request in asked])
+    for request, pieces in zip(asked, together, strict=True):
+        (lone,) = said(engine, [engine.submit(request)])
+        assert [(p.text, p.finished) for p in pieces] == [(p.text, p.finished) for p in lone]
+        for piece, other in zip(pieces, lone, strict=True):
+            assert [token.text for token in piece.tokens] == [token.text for token in other.tokens]
+            for token, same in zip(piece.tokens, other.tokens, strict=True):
+                assert token.logprob == pytest.approx(same.logprob, abs=1e-5)
+                assert token.likeliest == pytest.approx(same.likeliest, abs=1e-5)
+    assert {pieces[-1].finished for pieces in together} == {"stop", "length"}
+    assert sum(len(piece.tokens) for pieces in together for piece in pieces) > 60
+
+
 def test_drawn_tokens_follow_the_models_chances(model, library):
     """A thousand first tokens, against the chances of a lone pass."""
     request = Request(source="the film is", prompt="soft1@tiny", max_new_tokens=1, logprobs=5,

@@ -128,6 +128,28 @@ def test_refused_in_one_line(running, body, status, message):
     assert "\n" not in said
 
 
+def test_an_error_nobody_expected_is_one_line_and_no_log_has_the_text(
+    running, model, monkeypatch, caplog, capfd
+):
+    text = "a text that nobody else may read"
+
+    def fail(*_, **__):
+        raise RuntimeError(text)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(model, "encode", fail)
+        answer = running.post("/v1/completions", model="soft1@tiny", prompt=text)
+    assert answer.status_code == 500
+    assert (
+        answer.json()["error"]["message"]
+        == "The server failed with this request; its log says where."
+    )
+    assert "RuntimeError while serving" in caplog.text
+    assert text not in caplog.text + "".join(capfd.readouterr())
+    again = running.post("/v1/completions", model="soft1@tiny", prompt=text)
+    assert again.status_code == 200
+
+
 def test_bodies_that_are_no_json(running):
     for content in (b"", b"{", b"[1, 2", b"\xff\xfe", b"null", b"[]"):
         answer = running.client.post("/v1/completions", content=content)

@@ -1,4 +1,5 @@
-"""What every request passes first: the length of its body, the time it takes to come in."""
+"""What every request passes first: the length of its body, the time it takes to come in; and last:
+an error that nobody expected, of which no log keeps more than the place."""
 
 import asyncio
 import time
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from promptgraft.serving.answers import Refused, error
 from promptgraft.serving.bodies import Limits
 from promptgraft.serving.measures import Measures
+from promptgraft.serving.problems import told
 
 PATHS = {"/healthz", "/readyz", "/metrics", "/v1/models", "/v1/completions", "/v1/classify",
          "/v1/fill"}  # fmt: skip
@@ -28,12 +30,12 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status = time.monotonic(), 500
+        started, begun, status = time.monotonic(), False, 500
 
         async def noting(message: Message) -> None:
-            nonlocal status
+            nonlocal begun, status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                begun, status = True, message["status"]
             await send(message)
 
         try:
@@ -44,7 +46,13 @@ class Guard:
                 answer.headers["connection"] = "close"  # the rest of the body may still come
                 await answer(scope, receive, noting)
                 return
-            await self.app(scope, _with(body, receive), noting)
+            try:
+                await self.app(scope, _with(body, receive), noting)
+            except Exception as problem:
+                failure = told(problem)
+                if begun:
+                    raise failure from None
+                await error(500, str(failure))(scope, receive, noting)
         finally:
             if self.measures is not None:
                 endpoint = scope["path"] if scope["path"] in PATHS else "other"
