@@ -50,9 +50,10 @@ def test_they_choose_as_alone(tmp_path, kind):
     own = adaptive(model, library)
     chooser = Chooser(model, Prompts(model, library))
     for name, value in own.items():
-        beside = chooser._queue(SOURCES, "soft1@tiny", ("bad", "good"))
-        found = chooser.answer(SOURCES, name)
-        assert all(one.answer.done() for one in beside)
+        with chooser.lock:  # they are answered in one pass
+            chooser.submit(SOURCES, "soft1@tiny")
+            asked = chooser.submit(SOURCES, name)
+        found = [one.result(60) for one in asked]
         alone = [model.choice_scores([text], ["bad", "good"], value)[0] for text in SOURCES]
         chances = [torch.tensor([one.chances["bad"], one.chances["good"]]) for one in found]
         torch.testing.assert_close(

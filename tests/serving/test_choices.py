@@ -1,7 +1,5 @@
 """One of given words: any mix of prompts, rows that are wrong, and a queue that is never stuck."""
 
-import threading
-
 import pytest
 import torch
 
@@ -22,9 +20,13 @@ def chooser(kind, folder, **settings):
     return Chooser(model, Prompts(model, filled(model, folder)), **settings)
 
 
+def answers(serving, rows, *asked):
+    return [one.result(60) for one in serving.submit(rows, *asked)]
+
+
 @pytest.mark.parametrize("kind", ["bert", "t5", "gpt2"])
 def test_any_mix_of_kinds_in_one_pass_is_one_by_one(tmp_path, kind):
-    """Rows of nine prompts, soft ones and prefixes, answered by whoever works first."""
+    """Rows of nine prompts, soft ones and prefixes."""
     serving = chooser(kind, tmp_path)
     library, model = serving.prompts.library, serving.model
     names = [entry.name for entry in library.list()]
@@ -32,42 +34,33 @@ def test_any_mix_of_kinds_in_one_pass_is_one_by_one(tmp_path, kind):
     passes = []
     scores = model.choice_scores
     model.choice_scores = lambda *arguments: passes.append(len(arguments[0])) or scores(*arguments)
-    found = {}
-
-    def ask(name, text):
-        (found[name, text],) = serving.answer([text], name)
-
-    threads = [threading.Thread(target=ask, args=one) for one in asked]
     with serving.lock:  # all of them are waiting before the first is answered
-        for number, thread in enumerate(threads):
-            thread.start()
-            while len(serving.lock._waiting) <= number:
-                pass
-    for thread in threads:
-        thread.join()
+        found = [serving.submit([text], name)[0] for name, text in asked]
+    found = [one.result(60) for one in found]
     del model.choice_scores
-    assert max(passes) > 4
-    for name, text in asked:
+    assert passes == [len(asked)]
+    for (name, text), one in zip(asked, found, strict=True):
         alone = model.choice_scores([text], ["bad", "good"], library.get(name))[0].softmax(0)
-        own = found[name, text].chances
-        torch.testing.assert_close(torch.tensor([own["bad"], own["good"]]), alone, **EXACT)
+        own = torch.tensor([one.chances["bad"], one.chances["good"]])
+        torch.testing.assert_close(own, alone, **EXACT)
 
 
 def test_all_rows_of_a_request_or_none(tmp_path):
     serving = chooser("bert", tmp_path, waiting=3)
     with pytest.raises(FullError, match="0 rows are waiting"):
-        serving.answer(TEXTS, "soft0@tiny")
-    assert len(serving.answer(TEXTS[:3], "soft0@tiny")) == 3
+        serving.submit(TEXTS, "soft0@tiny")
+    assert len(answers(serving, TEXTS[:3], "soft0@tiny")) == 3
 
 
 def test_what_is_wrong_with_one_row_is_told_to_it_alone(tmp_path):
     serving = chooser("bert", tmp_path)
-    bad = serving._queue([{"text": "x"}], "soft0@tiny", ("bad", "good"))
-    (good,) = serving.answer(["good fun"], "soft0@tiny", ["bad", "good"])
-    (again,) = serving.answer(["good fun"], "soft0@tiny", ["bad", "good"])
-    assert good == again
+    with serving.lock:
+        (bad,) = serving.submit([{"text": "x"}], "soft0@tiny")
+        (good,) = serving.submit(["good fun"], "soft0@tiny")
+    (again,) = answers(serving, ["good fun"], "soft0@tiny")
+    assert good.result(60) == again
     with pytest.raises(PromptgraftError, match="source"):
-        bad[0].answer.result(0)
+        bad.result(60)
 
 
 def test_a_prompt_that_overflows(tmp_path):
@@ -76,7 +69,7 @@ def test_a_prompt_that_overflows(tmp_path):
     huge = Prefix({"self": torch.full_like(prompt.sites["self"], 3e38)}, prompt.card)
     serving.prompts.library.add(huge, "huge@tiny")
     with pytest.raises(PromptgraftError, match="infinite or NaN"):
-        serving.answer(["good"], "huge@tiny")
+        answers(serving, ["good"], "huge@tiny")
 
 
 def test_an_error_nobody_expected_is_no_ones_text(tmp_path, caplog):
@@ -87,20 +80,21 @@ def test_an_error_nobody_expected_is_no_ones_text(tmp_path, caplog):
 
     serving.model.choice_scores = fail
     with pytest.raises(FailedError):
-        serving.answer([TEXTS[0]], "soft0@tiny")
+        answers(serving, [TEXTS[0]], "soft0@tiny")
     del serving.model.choice_scores
     assert TEXTS[0] not in caplog.text
-    assert serving.answer([TEXTS[0]], "soft0@tiny")
+    assert answers(serving, [TEXTS[0]], "soft0@tiny")
 
 
-def test_a_deadline(tmp_path):
-    serving = chooser("bert", tmp_path)
-    with pytest.raises(TimeoutError):
-        serving.answer([TEXTS[0]], "soft0@tiny", seconds=0.0)
-    assert serving.answer([TEXTS[0]], "soft0@tiny", seconds=60.0)  # nothing is stuck behind it
+def test_what_was_cancelled_is_passed_over(tmp_path):
+    serving = chooser("bert", tmp_path, waiting=1)
+    with serving.lock:
+        serving.submit([TEXTS[0]], "soft0@tiny")[0].cancel()
+    serving._worker.submit(int).result(60)  # it has come past
     assert not serving.queue
+    assert answers(serving, [TEXTS[0]], "soft0@tiny")
 
 
 def test_no_choices(tmp_path):
     with pytest.raises(PromptgraftError, match="no choices"):
-        chooser("bert", tmp_path).answer(["good"], None)
+        chooser("bert", tmp_path).submit(["good"], None)

@@ -91,6 +91,43 @@ def test_classification_and_masks(tmp_path):
         assert "use /v1/classify" in refused.json()["error"]["message"]
 
 
+def test_all_who_wait_for_a_choice_are_in_its_next_passes(tmp_path):
+    """However few threads the machine has; those for whom there is no room are sent away, and who
+    has waited too long leaves nothing behind."""
+    model = tiny("bert")
+    server = Server(model, filled(model, tmp_path))
+    server.chooser.most_waiting = 30
+    passes, scores, statuses = [], model.choice_scores, []
+    model.choice_scores = lambda *arguments: passes.append(len(arguments[0])) or scores(*arguments)
+    with Running(server) as running:
+
+        def ask():
+            body = {"model": "soft1@tiny", "input": "good"}
+            statuses.append(running.client.post("/v1/classify", json=body).status_code)
+
+        def all_asked(until):
+            threads = [threading.Thread(target=ask) for _ in range(40)]
+            with server.chooser.lock:
+                for thread in threads:
+                    thread.start()
+                while not until():
+                    time.sleep(0.01)
+            for thread in threads:
+                thread.join()
+            found = sorted(statuses)
+            statuses.clear()
+            return found
+
+        assert all_asked(lambda: len(statuses) == 10) == [200] * 30 + [429] * 10
+        assert passes == [30]
+        server.limits = Limits(seconds=1.0)
+        assert all_asked(lambda: len(statuses) == 40) == [429] * 10 + [504] * 30
+        assert passes == [30]
+        server.limits = Limits()
+        ask()
+        assert statuses == [200]
+
+
 def test_encoder_decoders_write_and_choose(tmp_path):
     model = tiny("t5")
     library = filled(model, tmp_path)

@@ -1,10 +1,9 @@
 """Classification and mask filling: one pass each, whatever waits goes together."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,8 +40,8 @@ class _Asked:
 
 
 class Chooser:
-    """Answers with one of given words, from any threads; shares model, prompts and lock with an
-    engine, if there is one."""
+    """Answers with one of given words, in a thread of its own; shares model, prompts and lock with
+    an engine, if there is one."""
 
     def __init__(
         self, model: FrozenModel, prompts: Prompts, lock: Turns | None = None, waiting: int = 1024
@@ -52,62 +51,46 @@ class Chooser:
         self.lock = lock or Turns()
         self.queue: deque[_Asked] = deque()
         self._joining = threading.Lock()
+        self._worker = ThreadPoolExecutor(1, "promptgraft-chooser")
 
-    def answer(
-        self,
-        rows: Sequence[Row],
-        prompt: str | None,
-        choices: Sequence[str] = (),
-        seconds: float | None = None,
-    ) -> list[Choice]:
-        """Choose for each row; who asks meanwhile is answered in the same passes.
+    def submit(
+        self, rows: Sequence[Row], prompt: str | None, choices: Sequence[str] = ()
+    ) -> "list[Future[Choice]]":
+        """Queue rows; whatever waits is answered in the same passes, but for what was cancelled.
 
         choices  default: the label words on the prompt's card
-        seconds  until it must be done
 
-        Raises FullError if too many rows wait, TimeoutError, and PromptgraftError if there are no
-        choices or a row or prompt is wrong.
+        Raises FullError if too many rows wait, and PromptgraftError if there are no choices or no
+        such prompt. What is wrong with a row is told by its future.
         """
-        until = None if seconds is None else time.monotonic() + seconds
-        asked = self._queue(rows, prompt, tuple(choices))
-        try:
-            while self.queue and not all(one.answer.done() for one in asked):
-                if until is not None and time.monotonic() >= until:
-                    raise TimeoutError
-                self._work()
-            left = None if until is None else max(0.0, until - time.monotonic())
-            return [one.answer.result(left) for one in asked]
-        finally:
-            for one in asked:
-                one.answer.cancel()  # those that are not answered, if one went wrong
-
-    def _queue(
-        self, rows: Sequence[Row], prompt: str | None, words: tuple[str, ...]
-    ) -> list[_Asked]:
-        if not words and prompt is not None:
-            with self.lock:
-                words = tuple((self.prompts.get(prompt).runs.card.verbalizer or {}).values())
-        if not words:
-            raise PromptgraftError(
-                "There are no choices: the prompt has no label words; name them."
-            )
+        words = tuple(choices) or self._label_words(prompt)
         asked = [_Asked(row, prompt, words) for row in rows]
         with self._joining:
             if len(self.queue) + len(asked) > self.most_waiting:
                 raise FullError(f"{len(self.queue)} rows are waiting already; try again later.")
             self.queue.extend(asked)
-        return asked
+        self._worker.submit(self._work)
+        return [one.answer for one in asked]
+
+    def _label_words(self, prompt: str | None) -> tuple[str, ...]:
+        card = self.prompts.library.show(prompt).card if prompt is not None else None
+        if card is None or not card.verbalizer:
+            raise PromptgraftError(
+                "There are no choices: the prompt has no label words; name them."
+            )
+        return tuple(card.verbalizer.values())
 
     def _work(self) -> None:
-        """Answer some of those that wait, rows with the same choices together."""
-        with self.lock:
-            groups: dict[tuple[str, ...], list[_Asked]] = {}
-            for _ in range(min(TOGETHER, len(self.queue))):
-                one = self.queue.popleft()
-                if one.answer.set_running_or_notify_cancel():
-                    groups.setdefault(one.choices, []).append(one)
-            for group in groups.values():
-                self._answer(group)
+        """Answer those that wait, rows with the same choices together."""
+        while self.queue:
+            with self.lock:
+                groups: dict[tuple[str, ...], list[_Asked]] = {}
+                for _ in range(min(TOGETHER, len(self.queue))):
+                    one = self.queue.popleft()
+                    if one.answer.set_running_or_notify_cancel():
+                        groups.setdefault(one.choices, []).append(one)
+                for group in groups.values():
+                    self._answer(group)
 
     def _answer(self, group: Sequence[_Asked]) -> None:
         try:

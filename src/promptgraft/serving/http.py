@@ -251,15 +251,19 @@ class Server:
                                "choices are told at once.")  # fmt: skip
         for row in (*rows, "".join(choices)):
             self._check_text(row)
+        asked = await asyncio.to_thread(self.chooser.submit, rows, name, choices)
         try:
-            found = await asyncio.to_thread(
-                self.chooser.answer, rows, name, choices, self.limits.seconds
-            )
+            answers = asyncio.gather(*map(asyncio.wrap_future, asked))
+            found = await asyncio.wait_for(answers, self.limits.seconds)
         except TimeoutError:
             raise Refused(504, "It took too long.") from None
+        finally:
+            for one in asked:
+                one.cancel()  # those that are not answered, if one went wrong
         if key is not None and self.keys is not None:
             texts = [text for row in rows for text in _texts(row)]
-            self.keys.spend(key, sum(map(len, self.model.encoder.tokenize(texts))))
+            tokens = await asyncio.to_thread(self.model.encoder.tokenize, texts)
+            self.keys.spend(key, sum(map(len, tokens)))
         data = [{"choice": one.best, "chances": one.chances} for one in found]
         return {"object": "list", "model": prompt, "data": data}
 

@@ -25,7 +25,7 @@ class Key(BaseModel):
     name: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     prompts: tuple[str, ...] = ("*",)
-    """Globs of the prompts it may use; "" is the bare model."""
+    """Globs of the prompts it may use."""
     requests_per_minute: int | None = Field(default=None, gt=0)
     tokens_per_day: int | None = Field(default=None, gt=0)
     """Read and written together."""
