@@ -97,7 +97,7 @@ def test_all_who_wait_for_a_choice_are_in_its_next_passes(tmp_path):
     model = tiny("bert")
     server = Server(model, filled(model, tmp_path))
     server.chooser.most_waiting = 30
-    passes, scores, statuses = [], model.choice_scores, []
+    passes, scores, statuses, measured = [], model.choice_scores, [], []
     model.choice_scores = lambda *arguments: passes.append(len(arguments[0])) or scores(*arguments)
     with Running(server) as running:
 
@@ -112,6 +112,7 @@ def test_all_who_wait_for_a_choice_are_in_its_next_passes(tmp_path):
                     thread.start()
                 while not until():
                     time.sleep(0.01)
+                measured.append(running.client.get("/metrics").text)
             for thread in threads:
                 thread.join()
             found = sorted(statuses)
@@ -120,6 +121,7 @@ def test_all_who_wait_for_a_choice_are_in_its_next_passes(tmp_path):
 
         assert all_asked(lambda: len(statuses) == 10) == [200] * 30 + [429] * 10
         assert passes == [30]
+        assert "promptgraft_choosing 30.0" in measured[0]
         server.limits = Limits(seconds=1.0)
         assert all_asked(lambda: len(statuses) == 40) == [429] * 10 + [504] * 30
         assert passes == [30]

@@ -53,14 +53,14 @@ class Server:
     ) -> None:
         self.model, self.library, self.keys = model, library, keys
         self.limits = limits or Limits()
-        bytes_at_most = engine.get("prompt_bytes", 2**30)
-        self.engine = Engine(model, library, **engine) if model.family != "masked" else None
-        self.prompts = (
-            self.engine.prompts if self.engine else Prompts(model, library, bytes_at_most)
-        )
-        lock = self.engine.lock if self.engine else None
-        self.chooser = Chooser(model, self.prompts, lock)
-        self.measures = Measures(self.engine, self.prompts)
+        if model.family == "masked":
+            self.engine = None
+            room = engine.get("prompt_bytes", 2**30)
+            self.chooser = Chooser(model, Prompts(model, library, room))
+        else:
+            self.engine = Engine(model, library, **engine)
+            self.chooser = Chooser(model, self.engine.prompts, self.engine.lock)
+        self.measures = Measures(self.engine, self.chooser)
         self.draining = False
         self.app = self._app()
 
