@@ -13,7 +13,7 @@ libraries by their names, or as what is loaded already.
 make         tune, tune_jointly, tune_weights, plan, resume; TuneConfig has all settings
 use          evaluate, generate, score, nearest_tokens
 borrow       recommend, explain, clusters, similar
-move         transfer, refine
+move         transfer, teach, refine
 keep, share  Library, resolve, save, pack, push, pull, write_report
 interchange  export, import_peft, import_tensors
 values       SoftPrompt, Prefix, PromptCard, concat, mix
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from promptgraft.api import resolve as resolve
     from promptgraft.api import resume as resume
     from promptgraft.api import score as score
+    from promptgraft.api import teach as teach
     from promptgraft.api import transfer as transfer
     from promptgraft.api import tune as tune
     from promptgraft.api import tune_jointly as tune_jointly
@@ -87,7 +88,7 @@ __version__ = "0.1.0"
 _NAMES = {  # module -> what it gives; the imports above say the same to type checkers
     "api": "Clusters Explanation JointConfig JointRun Plan Recommendation Refined Run Scores "
     "TuneConfig Weights clusters evaluate explain generate nearest_tokens plan recommend refine "
-    "resolve resume score transfer tune tune_jointly tune_weights",
+    "resolve resume score teach transfer tune tune_jointly tune_weights",
     "api.curating": "pack similar",
     "api.exchange": "export import_peft import_tensors",
     "api.reporting": "write_report",

@@ -2,7 +2,7 @@
 
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.joint import JointConfig, JointRun, tune_jointly
-from promptgraft.api.moving import Refined, refine, transfer
+from promptgraft.api.moving import Refined, refine, teach, transfer
 from promptgraft.api.names import resolve
 from promptgraft.api.recommending import Recommendation, recommend
 from promptgraft.api.running import resume, run
@@ -36,6 +36,7 @@ __all__ = [
     "resume",
     "run",
     "score",
+    "teach",
     "transfer",
     "tune",
     "tune_jointly",

@@ -26,6 +26,9 @@ class TuneConfig(TrainingConfig):
     """A mini, a local folder or a model of the hub."""
     task: str
     """A built-in task, a file, a folder, a YAML file, or hub:NAME."""
+    teachers: list[str] = Field(default_factory=list)
+    """Prompts of any models, whose answers stand in for the labels of training and validation rows:
+    no label is looked at but to score the test rows."""
     data: dict[str, Any] = Field(default_factory=dict)
     """Settings of the task, as `tasks.load` takes them: text, label, verbalizer, metrics, ..."""
     method: str = "soft-prompt"
@@ -99,12 +102,17 @@ class TuneConfig(TrainingConfig):
                 f"noise and hull are for soft prompts, which stand among token embeddings; "
                 f"{self.method} tunes none"
             )
+        if self.teachers and (self.few_shot or self.method == AUTO or self.trains_weights):
+            raise ValueError(
+                "teachers answer in place of labels, so not with few_shot, which counts them, "
+                "method=auto, which judges by them, or a baseline"
+            )
         return self
 
-    @field_validator("pool", mode="before")
+    @field_validator("pool", "teachers", mode="before")
     @classmethod
-    def _listed(cls, pool: object) -> object:
-        return [name for name in pool.split(",") if name] if isinstance(pool, str) else pool
+    def _listed(cls, names: object) -> object:
+        return [name for name in names.split(",") if name] if isinstance(names, str) else names
 
     @property
     def trains_weights(self) -> bool:

@@ -10,6 +10,7 @@ from promptgraft import modules, prompts, tasks
 from promptgraft.api.borrowing import probe, sources
 from promptgraft.api.config import PLAIN, TuneConfig
 from promptgraft.api.names import load_module, resolve
+from promptgraft.api.teaching import taught
 from promptgraft.errors import ConfigError
 from promptgraft.library import Library
 from promptgraft.models import Emitter, Encoded, FrozenModel
@@ -55,10 +56,12 @@ def prepare(
     dry  tune nothing, not even what a method would tune to find its start
     """
     task, model, template = loaded(config, model, task)
+    task, teachers = (task, ()) if dry else taught(task, config, library)
     running = model
     pool = sources(config, model, (task.name,), library)
     layout = layout_for(config, model, pool)
     initialiser, parents = initialiser_for(config, task, library)
+    parents += teachers
     generator = torch.Generator().manual_seed(config.seed)
 
     def draw() -> Start:

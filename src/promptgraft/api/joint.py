@@ -52,6 +52,13 @@ class JointConfig(TuneConfig):
             raise ValueError("expected several different tasks with + between, such as rte+mrpc")
         return task
 
+    @field_validator("teachers")
+    @classmethod
+    def _none(cls, teachers: list[str]) -> list[str]:
+        if teachers:
+            raise ValueError("teachers teach one task at a time")
+        return teachers
+
 
 @dataclass(frozen=True)
 class JointRun:

@@ -91,6 +91,36 @@ def transfer(
     return moved, store.add(moved, name, replace=True) if keep else name
 
 
+def teach(
+    name: str,
+    steps: int,
+    teachers: Sequence[str],
+    *,
+    tag: str = "taught",
+    task: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    library: Library | None = None,
+    report: Callable[[Report], None] | None = None,
+    **settings: Any,
+) -> Run:
+    """Tune a transferred prompt on what its sources answer to the task's inputs, without labels.
+
+    teachers    the source prompts, in the library or in folders; their own models answer
+    task, data  default: what the prompt was made for
+    settings    of `TuneConfig`
+
+    The result is kept as task@model:tag. Labels of test rows, where there are some, score it.
+    """
+    store = library or Library()
+    common = _further(name, steps, task, data, store, settings)
+    folder = TuneConfig(**common).folder()
+    config = TuneConfig(
+        **{**common, "init": "prompt", "init_prompt": name, "teachers": list(teachers), "tag": tag}
+        | {"out": folder.with_name(f"{folder.name}-taught")}
+    )
+    return tune(config, library=store, report=report)
+
+
 @dataclass(frozen=True)
 class Refined:
     """A transferred prompt tuned further, and the same tuning from random numbers."""
@@ -120,17 +150,7 @@ def refine(
     The refined prompt is kept as task@model:tag, the one from the random start is not.
     """
     store = library or Library()
-    card = resolve(name, store).card
-    common: dict[str, Any] = {
-        "model": card.base.name,
-        "task": task or card.task,
-        "data": data or card.hyperparameters.get("data", {}),
-        "template": card.template,
-        "length": card.length,
-        "steps": steps,
-        "evaluate_every": max(1, steps // 20),
-        **settings,
-    }
+    common = _further(name, steps, task, data, store, settings)
     folder = TuneConfig(**common).folder()
     warm = tune(
         TuneConfig(**{**common, "init": "prompt", "init_prompt": name, "tag": tag}
@@ -150,6 +170,28 @@ def refine(
     with files.whole_file(picture) as temporary:
         figure.savefig(temporary, format="png", dpi=144)
     return Refined(warm, cold, picture)
+
+
+def _further(
+    name: str,
+    steps: int,
+    task: str | None,
+    data: Mapping[str, Any] | None,
+    store: Library,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Settings of a run that goes on with a prompt, of its own length, on its own model."""
+    card = resolve(name, store).card
+    return {
+        "model": card.base.name,
+        "task": task or card.task,
+        "data": data or card.hyperparameters.get("data", {}),
+        "template": card.template,
+        "length": card.length,
+        "steps": steps,
+        "evaluate_every": max(1, steps // 20),
+        **settings,
+    }
 
 
 def _loaded(prompts: Sequence[Prompt]) -> list[FrozenModel]:

@@ -22,6 +22,10 @@ Two sources, and the choice of settings by 200 labelled rows:
   promptgraft transfer sst2@mini/bert-s --to mini/bert-m --select-on dev
 
 \b
+Texts without labels at hand, which the source answers and the moved prompt learns:
+  promptgraft transfer sst2@mini/bert-s --to mini/bert-m --teach 200
+
+\b
 Example:
 $ promptgraft transfer sst2@mini/bert-s --to mini/bert-m
 sst2@mini/bert-m: 20 virtual tokens by transfer:relative
@@ -29,7 +33,7 @@ Matching loss 0.012 over 8,935 anchors, 100% of the target's tokens
 Next: promptgraft eval sst2@mini/bert-m
 $ promptgraft eval sst2@mini/bert-m
 accuracy 65.6 (63.6 to 67.7)  on 1821 test rows
-"""  # noqa: E501  # noqa: E501
+"""  # noqa: E501
 
 
 def command(
@@ -55,6 +59,12 @@ def command(
         str | None,
         typer.Option(metavar="SPLIT", help="Choose the method by labelled rows, such as dev."),
     ] = None,
+    teach: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Then tune it for N steps on the sources' answers, without labels."
+        ),
+    ] = None,
     refine: Annotated[
         int | None,
         typer.Option(metavar="N", help="Then tune it for N steps, beside a random start."),
@@ -64,7 +74,7 @@ def command(
         typer.Option(
             "--task",
             "-t",
-            help="To select or refine on. [default: the prompt's]",
+            help="To teach, select or refine on. [default: the prompt's]",
             autocompletion=completion.tasks,
         ),
     ] = None,
@@ -77,7 +87,8 @@ def command(
 ) -> None:
     """Move a soft prompt to another model.
 
-    Without training; the moved prompt is kept in the library.
+    Without training, unless --teach or --refine asks for some; the moved prompt is kept in the
+    library.
     """
     names = [word for word in words if "=" not in word]
     if not names:
@@ -107,6 +118,15 @@ def command(
     found: dict[str, Any] = {"name": name, "card": moved.card.model_dump(mode="json")}
     if not as_json:
         _print(moved, name)
+    if teach is not None:
+        with terminal.progress(f"{name}, taught") as report:
+            run = api.teach(name, teach, names, task=task, data=data, library=store, report=report)
+        name = run.name
+        found["taught"] = run.summary
+        if not as_json:
+            scores = f"  {terminal.scores(run.evaluation)}" if run.evaluation else ""
+            print(f"Taught by {' and '.join(names)}{scores}")
+            print(f"Prompt  {name}")
     if refine is not None:
         with terminal.progress(f"{name}, further") as report:
             both = api.refine(name, refine, task=task, data=data, library=store, report=report)

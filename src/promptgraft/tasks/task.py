@@ -119,6 +119,23 @@ class Task:
             return f"{float(row[self.target]):.1f}"
         return str(row[self.target])
 
+    def answered(self, row: Row, answer: str) -> Row:
+        """The row as if this were its answer: `answer` of it is what is given here.
+
+        Raises DataError for a word that stands for no label.
+        """
+        target: object = answer
+        if self.verbalizer is not None:
+            labels = {word: label for label, word in self.verbalizer.items()}
+            if answer not in labels:
+                raise DataError(
+                    f"{answer!r} stands for no label of {self.name}; the words are "
+                    f"{', '.join(labels)}."
+                )
+            target = labels[answer]
+        kept = {name: value for name, value in row.items() if name != "references"}
+        return {**kept, self.target: target}
+
     def references(self, row: Row) -> list[str]:
         """The texts that a prediction for the row is compared with; one or more."""
         if self.kind == "regression":
