@@ -1,10 +1,13 @@
 """Accuracy, F1, Matthews and the correlations against their definitions, written out."""
 
 import math
+import warnings
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score, matthews_corrcoef
 
 from promptgraft import metrics
 from promptgraft.errors import DataError
@@ -86,6 +89,26 @@ def test_a_prediction_that_is_no_number_counts_as_the_mean():
 def test_a_reference_that_is_no_number_is_an_error():
     with pytest.raises(DataError, match="the reference 1 is 'two'"):
         value("pearson", ["1", "2"], ["1", "two"])
+
+
+@pytest.mark.parametrize("labels", ["ab", "abcd"])
+def test_counted_as_sklearn_does(labels):
+    """Also on samples of the rows, where a label may be missing on either side."""
+    generator = np.random.default_rng(0)
+    expected = generator.choice([*labels], 30)
+    predicted = np.where(generator.random(30) < 0.5, expected, generator.choice([*labels, "z"], 30))
+    references = [[label] for label in expected]
+    ours = {n: metrics.get(n).over([*predicted], references) for n in ("f1", "f1:b", "matthews")}
+    for size in (30, 30, 10, 4, 2, 1):
+        rows = generator.integers(30, size=size)
+        true, got = expected[rows], predicted[rows]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            macro = f1_score(true, got, labels=np.unique(true), average="macro", zero_division=0)
+            of_b = f1_score(true == "b", got == "b", zero_division=0)
+            correlation = matthews_corrcoef(true, got)
+        found = [ours[name](rows) / 100 for name in ours]
+        assert found == pytest.approx([macro, of_b, correlation])
 
 
 @pytest.mark.parametrize("name", ["f1", "f1:yes", "matthews", "pearson", "spearman"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +31,11 @@ def _hits(predictions: Texts, references: References) -> list[float]:
     ]
 
 
-def _from_codes(value: Callable[[NDArray[Any], NDArray[Any], list[str]], float]) -> Metric:
-    """A metric from value(references, predictions, labels), labels given as numbers.
+def _from_counts(value: Callable[[NDArray[Any], list[str]], float]) -> Metric:
+    """A metric from value(counts, labels), counts [label, predicted label].
 
     The labels are those of the references, in order of their names, then those that were only
-    predicted; numbers make a bootstrap fast.
+    predicted. Counting is what makes a bootstrap fast: sklearn takes a millisecond for each sample.
     """
 
     def over(predictions: Texts, references: References) -> Callable[[Rows], float]:
@@ -46,54 +45,50 @@ def _from_codes(value: Callable[[NDArray[Any], NDArray[Any], list[str]], float])
         labels = sorted(set(expected))
         labels += sorted(set(got) - set(labels))
         code = {label: number for number, label in enumerate(labels)}
-        y_true = np.array([code[label] for label in expected])
-        y_pred = np.array([code[label] for label in got])
+        size = len(labels)
+        cells = np.array([code[e] * size + code[g] for e, g in zip(expected, got, strict=True)])
 
         def at(rows: Rows) -> float:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # sklearn's, on a sample with one label only
-                return 100 * value(y_true[rows], y_pred[rows], labels)
+            counts = np.bincount(cells[rows], minlength=size * size).reshape(size, size)
+            return 100 * value(counts, labels)
 
         return at
 
     return Metric(over)
 
 
-def _macro_f1(y_true: NDArray[Any], y_pred: NDArray[Any], labels: list[str]) -> float:
-    import numpy as np
-    from sklearn.metrics import f1_score
-
-    return float(
-        f1_score(y_true, y_pred, labels=np.unique(y_true), average="macro", zero_division=0)
-    )
+def _macro_f1(counts: NDArray[Any], labels: list[str]) -> float:
+    expected, got = counts.sum(1), counts.sum(0)
+    there = expected > 0
+    return float((2 * counts.diagonal()[there] / (expected + got)[there]).mean())
 
 
-def _matthews(y_true: NDArray[Any], y_pred: NDArray[Any], labels: list[str]) -> float:
-    from sklearn.metrics import matthews_corrcoef
-
-    return float(matthews_corrcoef(y_true, y_pred))
+def _matthews(counts: NDArray[Any], labels: list[str]) -> float:
+    expected, got, rows = counts.sum(1), counts.sum(0), counts.sum()
+    covariance = rows * counts.trace() - expected @ got
+    spread = float(rows**2 - expected @ expected) * float(rows**2 - got @ got)
+    return float(covariance / spread**0.5) if spread else 0.0
 
 
 def binary_f1(positive: str) -> Metric:
     """F1 of one label against the rest, 0 to 100; 0 where the label never occurs."""
 
-    def value(y_true: NDArray[Any], y_pred: NDArray[Any], labels: list[str]) -> float:
-        from sklearn.metrics import f1_score
-
+    def value(counts: NDArray[Any], labels: list[str]) -> float:
         if positive not in labels:
             return 0.0
         number = labels.index(positive)
-        return float(f1_score(y_true == number, y_pred == number, zero_division=0))
+        occurs = counts[number].sum() + counts[:, number].sum()
+        return float(2 * counts[number, number] / occurs) if occurs else 0.0
 
-    return _from_codes(value)
+    return _from_counts(value)
 
 
 accuracy = mean_of_rows(_hits)
 """Share of rows whose prediction is a reference, 0 to 100; outer white space does not count."""
 
-f1 = _from_codes(_macro_f1)
+f1 = _from_counts(_macro_f1)
 """Macro F1, 0 to 100: mean over the labels that occur in the references."""
 
-matthews = _from_codes(_matthews)
+matthews = _from_counts(_matthews)
 """Matthews correlation (Gorodkin 2004 for several labels), -100 to 100; 0 if one side is
 constant."""
