@@ -10,6 +10,7 @@ from promptgraft.errors import ConfigError, DataError
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import SoftPrompt
 from promptgraft.studies import STUDIES, classification, grafting, ptfer, relations
+from promptgraft.studies import moves as moves_of
 from promptgraft.studies.claims import Claim
 from promptgraft.studies.intervals import Mean
 from promptgraft.studies.moves import Moves
@@ -25,7 +26,6 @@ NAMES = ("P19", "P20")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(relations, "SETTINGS", QUICK)
-    monkeypatch.setattr(relations.tune, "__defaults__", (relations.LENGTH, QUICK, None, "plain"))
 
 
 def test_facts_are_what_all_models_know_each_once(place):
@@ -137,6 +137,33 @@ def test_sources_of_other_trainings_are_moved_too(place, monkeypatch):
     assert not torch.equal(one, other)
     moved = moves.moved([moves.names[0]], moves.names[1], Discretize(), 0, training="far")
     assert moved.accuracy.keys() == set(NAMES)
+
+
+def test_teaching_shows_the_target_the_answers_of_the_source_alone(place, monkeypatch):
+    monkeypatch.setattr(moves_of, "TEACHING_STEPS", 3)
+    names = [str(place / k) for k in ("bert", "albert")]
+    moves = Moves(names, place / "out", 1, NAMES)
+    own = moves.prompts(names[0], 0, relations.LENGTH)
+    answered = relations.answered(moves.model(names[0]), moves.facts, own, 5)
+    for relation in answered.relations:
+        rows = relation.rows["train"]
+        assert len(rows) == 5
+        assert [row["obj_label"] for row in rows] == moves.model(names[0]).fill(
+            rows, own[relation.name], relations.TEMPLATES["masked"], moves.facts.words
+        )
+        assert relation.rows["test"] == moves.facts[relation.name].rows["test"]
+    table = grafting.by_teaching(moves, "validation")
+    assert [row[0] for row in table.rows] == [
+        "moved as in the paper",
+        "taught, from the paper's transfer",
+        "taught, from random numbers",
+        "tuned on labels",
+        "the source with its own",
+    ]
+    assert table.rows[3][2] == "0.0 [0.0, 0.0]"
+    tuned = len(moves.library.list())
+    grafting.by_teaching(moves, "test")  # nothing is tuned again
+    assert len(moves.library.list()) == tuned == 3 * len(names) * len(NAMES)
 
 
 def test_classes_are_asked_among_their_words(place, monkeypatch):

@@ -89,6 +89,7 @@ STUDIES.items["grafting"] = Study(
         for part, table in (
             (split, grafting.table),
             (f"trainings-{split}", grafting.by_training),
+            (f"taught-{split}", grafting.by_teaching),
         )
     },
 )

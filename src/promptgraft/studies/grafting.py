@@ -7,8 +7,8 @@ alone, no method sees them.
 from collections.abc import Mapping
 
 from promptgraft.studies.intervals import Mean, difference, mean
-from promptgraft.studies.moves import Moves
-from promptgraft.studies.ptfer import accuracies, by_relation, pairs
+from promptgraft.studies.moves import RANDOM, Moves
+from promptgraft.studies.ptfer import Measured, accuracies, by_relation, pairs
 from promptgraft.studies.relations import TRAININGS
 from promptgraft.studies.tables import Table
 from promptgraft.transfer.across_models import Method, Relative
@@ -103,3 +103,30 @@ def by_training(moves: Moves, split: str) -> Table:
     heads = ["training", "on the source", *(f"moved: {method}" for method in SENT)]
     title = f"Training of the sources, {split} facts: accuracy; its difference to plain training's"
     return Table(f"trainings-{split}", title, heads, rows)
+
+
+def by_teaching(moves: Moves, split: str) -> Table:
+    """Prompts that learn what the source's prompts answer to training subjects, without labels."""
+    runs = [(*pair, seed) for pair in pairs(moves) for seed in range(moves.seeds)]
+    starts: dict[str, Method | None] = {"the paper's transfer": PAPER, RANDOM: None}
+    found: dict[str, Measured] = {
+        "moved as in the paper": [
+            moves.moved([source], target, PAPER, seed, split=split).accuracy
+            for source, target, seed in runs
+        ]
+    }
+    for name, method in starts.items():
+        found[f"taught, from {name}"] = [
+            moves.taught(source, target, method, seed, split) for source, target, seed in runs
+        ]
+    labelled = [moves.tuned(target, seed, split=split) for _, target, seed in runs]
+    found["tuned on labels"] = labelled
+    found["the source with its own"] = [
+        moves.tuned(source, seed, split=split) for source, _, seed in runs
+    ]
+    rows = [
+        [name, str(mean(own)), str(difference(own, by_relation(labelled)))]
+        for name, own in ((name, by_relation(one)) for name, one in found.items())
+    ]
+    title = f"Taught by the source's answers, {split} facts"
+    return Table(f"taught-{split}", title, ["prompts", "accuracy", "minus tuned on labels"], rows)

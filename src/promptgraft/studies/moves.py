@@ -1,5 +1,6 @@
 """Prompts of LAMA's relations, tuned on some models and moved between them, each measured once."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ from promptgraft.transfer.across_models.relative import (
 )
 
 TEST_ROWS, VALIDATION_ROWS = 250, 100
+TAUGHT_ROWS, TEACHING_STEPS = 200, 200
+RANDOM = "random numbers"
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,7 @@ class Moves:
 
         training  how they were tuned: a name in `relations.TRAININGS`
         """
-        kind = next(name for name, one in METHODS.items.items() if type(method) is one)
-        settings = method.model_dump(mode="json", exclude_defaults=True)
+        kind, settings = self._named(method)
 
         def measure() -> dict[str, dict[str, float]]:
             self.say(f"{' + '.join(sources)} to {target}, {kind} {settings or ''}, seed {seed}")
@@ -124,6 +126,33 @@ class Moves:
         key = ["moved", list(sources), target, kind, settings, seed, length, split, training]
         found = self.memo([*key, self.relations], measure)
         return Moved(found["accuracy"], found["loss"])
+
+    def taught(
+        self, source: str, target: str, method: Method | None, seed: int, split: str = "test"
+    ) -> dict[str, float]:
+        """Accuracy of a model with prompts that learned the answers of a source's.
+
+        method  how their starts were moved from the source; None: they start from random numbers
+        """
+        start = self._named(method) if method is not None else RANDOM
+        words = re.findall(r"\w+", f"{relations.LENGTH} seed{seed} taught by {source} from {start}")
+
+        def measure() -> dict[str, float]:
+            self.say(f"{source} teaches {target}, from {start}, seed {seed}")
+            own, length = self.prompts(source, seed, relations.LENGTH), relations.LENGTH
+            facts = relations.answered(self.model(source), self.facts, own, TAUGHT_ROWS)
+            starts = self._move([source], target, method, seed, length)[0] if method else None
+            settings = relations.SETTINGS.model_copy(update={"steps": TEACHING_STEPS})
+            prompts = relations.tune(self.model(target), facts, seed, self.library, length,
+                                     settings, starts=starts, tag="-".join(words))  # fmt: skip
+            return relations.accuracy(self.model(target), self.facts, prompts, split)
+
+        return self._measured(["taught", source, target, start, seed, split], measure)
+
+    def _named(self, method: Method) -> list[object]:
+        """A method's name and settings, as keys have them."""
+        kind = next(name for name, one in METHODS.items.items() if type(method) is one)
+        return [kind, method.model_dump(mode="json", exclude_defaults=True)]
 
     def _measured(self, key: list[object], measure: Callable[[], object]) -> dict[str, float]:
         found: dict[str, float] = self.memo([*key, self.relations], measure)

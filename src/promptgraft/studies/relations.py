@@ -5,7 +5,7 @@ is one word of a vocabulary that all models of a study know as single tokens.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -112,18 +112,22 @@ def tune(
     seed: int,
     library: Library,
     length: int = LENGTH,
-    settings: TrainingConfig = SETTINGS,
+    settings: TrainingConfig | None = None,
     report: Callable[[Report], None] | None = None,
     training: str = PLAIN,
+    starts: Mapping[str, torch.Tensor] | None = None,
+    tag: str | None = None,
 ) -> dict[str, SoftPrompt]:
     """A prompt for each relation, from the library or tuned now, all in shared passes.
 
     training  a name in `TRAININGS`
+    starts    what they start from, by relation [P, D]; None: random numbers at the scale of the
+              model's embeddings
+    tag       for the names in the library, where facts or starts are not the usual
 
-    They start from random numbers at the scale of the model's embeddings; the state that does
-    best on validation facts is kept.
+    The state that does best on validation facts is kept.
     """
-    config = settings.model_copy(update={"seed": seed, **TRAININGS[training]})
+    config = (settings or SETTINGS).model_copy(update={"seed": seed, **TRAININGS[training]})
     layout, template = modules.layout("soft-prompt", length, model), TEMPLATES[model.family]
     cards = {
         relation.name: PromptCard(
@@ -140,13 +144,15 @@ def tune(
         )
         for relation in chosen.relations
     }
-    tag = f"{length}-seed{seed}" + ("" if training == PLAIN else f"-{training}")
+    tag = tag or f"{length}-seed{seed}" + ("" if training == PLAIN else f"-{training}")
     names = {name: library_name(card, tag) for name, card in cards.items()}
     missing = {name: chosen[name] for name, kept in names.items() if kept not in library}
     runs = {}
     for name, relation in missing.items():
         generator = torch.Generator().manual_seed(seed)
         start = modules.INITIALISERS["random"]()(model, layout, generator)
+        if starts is not None:
+            start = {"input": starts[name]}
         module = modules.build("direct", layout, start)
         task = tasks.load(f"lama/{name}")
         encoded = encode(model, task, relation.rows["train"], module(), template)
@@ -168,6 +174,39 @@ def tune(
     return {name: prompt for name, prompt in found.items() if isinstance(prompt, SoftPrompt)}
 
 
+def answered(
+    model: FrozenModel, chosen: Facts, prompts: Mapping[str, torch.Tensor], rows: int
+) -> Facts:
+    """The facts with a model's answers for their objects, but for test facts.
+
+    rows  training facts of a relation that are answered, at most
+    """
+    relations = []
+    for relation in chosen.relations:
+        split_rows = dict(relation.rows)
+        for split in ("train", "validation"):
+            asked = relation.rows[split][:rows]
+            answers = _answers(model, asked, prompts[relation.name], TEMPLATES[model.family],
+                               chosen.words)  # fmt: skip
+            split_rows[split] = [
+                {**row, "obj_label": answer} for row, answer in zip(asked, answers, strict=True)
+            ]
+        relations.append(replace(relation, rows=split_rows))
+    return Facts(relations, chosen.words)
+
+
+def _answers(
+    model: FrozenModel,
+    rows: Sequence[Row],
+    prompt: Prompt | torch.Tensor | None,
+    template: str,
+    words: Sequence[str],
+) -> list[str]:
+    if model.family == "masked":
+        return model.fill(rows, prompt, template, words, batch_size=128)
+    return model.choose(rows, words, prompt, template, batch_size=128)
+
+
 def accuracy(
     model: FrozenModel,
     chosen: Facts,
@@ -186,10 +225,7 @@ def accuracy(
         template = TEMPLATES[model.family]
         if prompt is None:
             template = relation.wording(model.family) if manual else BARE[model.family]
-        if model.family == "masked":
-            answers = model.fill(rows, prompt, template, chosen.words, batch_size=128)
-        else:
-            answers = model.choose(rows, chosen.words, prompt, template, batch_size=128)
+        answers = _answers(model, rows, prompt, template, chosen.words)
         right = sum(
             answer.lower() == row["obj_label"].lower()  # some models write all in lower case
             for answer, row in zip(answers, rows, strict=True)
