@@ -78,6 +78,20 @@ def test_the_jobs_are_every_combination(folder):
     assert len({job.folder for job in jobs} & {job.folder for job in again}) == 4
 
 
+def test_changed_data_make_other_jobs(folder):
+    """Of any split; a task with its data unchanged keeps its jobs."""
+    before, again = (sweeping.jobs(config(seed=[0]), folder / "sw") for _ in "ab")
+    assert before == again
+    (folder / "reviews.csv").write_text("review,stars\n" + "\n".join([*LINES[:-1], "the end,1"]))
+    changed = sweeping.jobs(config(seed=[0]), folder / "sw")
+    assert changed[0].folder != before[0].folder
+    assert changed[0].config.tag != before[0].config.tag
+    (folder / "reviews.csv").write_text("review,stars\n" + "\n".join(LINES))
+    assert sweeping.jobs(config(seed=[0]), folder / "sw") == before
+    with pytest.raises(ConfigError, match=r"none\.csv: There is no file"):
+        sweeping.jobs(config(task=["none.csv", "reviews.csv"]), folder / "sw")
+
+
 def test_everything_wrong_is_told_at_once(folder):
     base = BASE | {"stepps": 3, "out": "x"}
     sweep = sweeping.SweepConfig(base=base, grid={"lr": [0.1, -1], "data.lable": ["a"]})

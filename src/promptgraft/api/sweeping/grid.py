@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from promptgraft import tasks
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.joint import JointConfig
-from promptgraft.errors import ConfigError
+from promptgraft.errors import ConfigError, DataError
 from promptgraft.library import names
+from promptgraft.tasks.sampling import data_hash
 from promptgraft.training.config import problem, put
 
 OWN = ("out", "tag")  # what every job of a sweep gets from it
@@ -76,12 +78,14 @@ def unpack(settings: Mapping[str, Any]) -> Job:
 def jobs(sweep: SweepConfig, folder: Path) -> list[Job]:
     """Every combination, the last key of the grid changing fastest; their runs go into `folder`.
 
-    A job's folder and tag name its settings, so that another sweep finds it when it asks for the
-    same. Raises ConfigError with everything that is wrong.
+    A job's folder and tag name its settings and its rows, so that another sweep finds it when it
+    asks for the same. Raises ConfigError with everything that is wrong, data that cannot be read
+    among it.
     """
     folder = folder.resolve()
     names.check(f"task@model:{folder.name}")  # a part of the tags
     found: dict[str, Job] = {}
+    read: dict[str, list[str]] = {}  # what was read already
     wrong: dict[str, None] = {}  # a problem of many jobs is told once
     for chosen in itertools.product(*sweep.grid.values()):
         point: dict[str, Any] = {}
@@ -103,7 +107,11 @@ def jobs(sweep: SweepConfig, folder: Path) -> list[Job]:
             wrong[f"  {place}.{line}"] = None
         if problems:
             continue
-        key = _key(config)
+        try:
+            key = _key(config, _rows(config, read))
+        except (ConfigError, DataError) as error:
+            wrong[f"  {config.task}: {error}"] = None
+            continue
         if key in found:
             wrong[f"  grid: {found[key].name} is there twice."] = None
         name = config.folder().name
@@ -125,7 +133,24 @@ def _kind(settings: Mapping[str, Any]) -> type[TuneConfig]:
     return JointConfig if "+" in str(settings.get("task")) else TuneConfig
 
 
-def _key(config: TuneConfig) -> str:
-    """What stands for the settings; whether one was given may count, as with `length`."""
-    settings = [config.model_dump(mode="json"), sorted(config.model_fields_set)]
+def _rows(config: TuneConfig, read: dict[str, list[str]]) -> list[str]:
+    """What stands for the rows of the config's tasks: hashes by task and split."""
+    given: dict[str, dict[str, Any]] = {name: {} for name in config.multitask}
+    if isinstance(config, JointConfig):
+        given |= {name: config.data.get(name, {}) for name in config.task.split("+")}
+    else:
+        given[config.task] = config.data
+    hashes = []
+    for name, data in given.items():
+        settings = json.dumps([name, data], sort_keys=True)
+        if settings not in read:
+            task = tasks.load(name, **data)
+            read[settings] = [data_hash(task.rows(split)) for split in task.splits]
+        hashes += read[settings]
+    return hashes
+
+
+def _key(config: TuneConfig, rows: list[str]) -> str:
+    """What stands for settings and rows; whether one was given may count, as with `length`."""
+    settings = [config.model_dump(mode="json"), sorted(config.model_fields_set), rows]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
