@@ -1,13 +1,14 @@
 """What was borrowed: CrossPT's Eq. 2-4 as loops, the files, what each method says."""
 
 import csv
+import json
 
 import pytest
 import torch
 
 from conftest import tiny
 from pools import LENGTH, a_batch, build, card_for
-from promptgraft.analysis.borrowing import borrowing_of, write
+from promptgraft.analysis.borrowing import Borrowing, borrowing_of, drawn, write
 from promptgraft.transfer.across_tasks import AdaptivePrompt
 
 TASKS = ("a", "b")
@@ -60,9 +61,28 @@ def test_the_files_hold_the_numbers(tmp_path):
     assert float(lines[5]["weight"]) == pytest.approx(found.weights[1, 1].item(), abs=1e-6)
     assert float(lines[5]["cosine"]) == pytest.approx(found.cosines[1, 1].item(), abs=1e-6)
     assert (tmp_path / "borrowed.png").read_bytes().startswith(PNG)
+    with (tmp_path / "between.csv").open() as stream:
+        pairs = {(line["task"], line["other task"]): line for line in csv.DictReader(stream)}
+    assert float(pairs["a", "b"]["cosine"]) == pytest.approx(found.between[0, 1].item(), abs=1e-6)
     shares = found.shares()["b"]
     assert list(shares.values()) == sorted(shares.values(), reverse=True)
     assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_what_is_kept_as_json_is_what_it_was():
+    found = borrowing_of(a_module())
+    again = Borrowing.from_numbers(json.loads(json.dumps(found.numbers())))
+    assert torch.equal(again.between, found.between)
+    assert torch.equal(again.reliance(), found.reliance())
+    assert again.shares() == found.shares()
+
+
+def test_runs_below_each_other_each_under_its_title():
+    found = {name: borrowing_of(a_module(configuration=name)) for name in ("SL", "SILP")}
+    one, other = drawn(found, between=True).subfigs
+    assert [part.get_suptitle() for part in (one, other)] == ["SL", "SILP"]
+    assert [len(part.axes) for part in (one, other)] == [3, 3]
+    assert other.axes[0].images[0].get_array().shape == found["SILP"].weights.shape
 
 
 @pytest.mark.parametrize("method", ["spot", "ptg", "attempt", "mpt", "dept"])

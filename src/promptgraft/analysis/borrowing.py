@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,6 +15,9 @@ from torch import Tensor
 from promptgraft import files
 from promptgraft.analysis.heatmaps import CELL, heatmap, save
 from promptgraft.transfer.across_tasks import SIMILARITIES, Transfer, vectors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,16 @@ class Borrowing:
             for task, row in zip(self.tasks, self.weights.tolist(), strict=True)
         }
 
+    def numbers(self) -> dict[str, Any]:
+        """As JSON has it; `from_numbers` reads it."""
+        return {n: v.tolist() if isinstance(v, Tensor) else v for n, v in vars(self).items()}
+
+    @classmethod
+    def from_numbers(cls, numbers: Mapping[str, Any]) -> Borrowing:
+        """What `numbers` gave."""
+        tensors = {n: torch.tensor(numbers[n]) for n in ("weights", "cosines", "between")}
+        return cls(**{**numbers, **tensors})
+
 
 @torch.no_grad()
 def borrowing_of(module: Transfer) -> Borrowing | None:
@@ -66,33 +81,58 @@ def borrowing_of(module: Transfer) -> Borrowing | None:
 
 
 def write(borrowing: Borrowing, folder: Path) -> None:
-    """borrowed.csv (a line for every task and prompt) and borrowed.png."""
-    path = folder / "borrowed.csv"
-    with files.whole_file(path) as temporary, temporary.open("w", newline="") as stream:
+    """borrowed.csv (a line for every task and prompt), borrowed.png, and for several tasks
+    between.csv (a line for every two)."""
+    several = len(borrowing.tasks) > 1
+    tasks, columns = borrowing.tasks, borrowing.columns
+    mixed = {"weight": borrowing.weights, "cosine": borrowing.cosines}
+    _lines(folder / "borrowed.csv", ("task", "prompt"), tasks, columns, mixed)
+    if several:
+        alike = {"cosine": borrowing.between}
+        _lines(folder / "between.csv", ("task", "other task"), tasks, tasks, alike)
+    save(drawn({"": borrowing}, several), folder / "borrowed.png")
+
+
+def _lines(
+    file: Path,
+    heads: tuple[str, str],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    matrices: Mapping[str, Tensor],
+) -> None:
+    """A CSV file with a line for every row and column of some matrices."""
+    with files.whole_file(file) as temporary, temporary.open("w", newline="") as stream:
         lines = csv.writer(stream)
-        lines.writerow(("task", "prompt", "weight", "cosine"))
-        for row, task in enumerate(borrowing.tasks):
-            for column, name in enumerate(borrowing.columns):
-                cells = borrowing.weights[row, column], borrowing.cosines[row, column]
-                lines.writerow((task, name, *(f"{float(cell):.6f}" for cell in cells)))
-    draw(borrowing, folder / "borrowed.png")
+        lines.writerow((*heads, *matrices))
+        for (at, row), (over, column) in itertools.product(enumerate(rows), enumerate(columns)):
+            cells = (f"{float(matrix[at, over]):.6f}" for matrix in matrices.values())
+            lines.writerow((row, column, *cells))
 
 
-def draw(borrowing: Borrowing, file: Path) -> None:
-    """Weights and cosines side by side, and the targets' own likeness if there are several.
+def drawn(found: Mapping[str, Borrowing], between: bool) -> Figure:
+    """Weights and cosines side by side, one run below the other under its title.
+
+    between  draw how alike the targets are too
 
     As CrossPT's Figures 7 and 9.
     """
     from matplotlib.figure import Figure
 
-    tasks, columns = list(borrowing.tasks), list(borrowing.columns)
-    several = len(tasks) > 1
-    widths = [len(columns), len(columns), *([len(tasks)] if several else [])]
-    size = (CELL * sum(widths) + 2 * len(widths) + 1, CELL * len(tasks) + 2)
-    figure = Figure(figsize=size, layout="constrained")
-    places = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
-    heatmap(places[0], borrowing.weights, tasks, columns, 0, 1, "weight in the mixture")
-    heatmap(places[1], borrowing.cosines, tasks, columns, -1, 1, "cosine with the prompt")
-    if several:
-        heatmap(places[2], borrowing.between, tasks, tasks, -1, 1, "cosine between the targets")
-    save(figure, file)
+    sizes = [
+        (one.weights.shape[1], one.weights.shape[1], *([len(one.tasks)] * between))
+        for one in found.values()
+    ]
+    heights = [CELL * len(one.tasks) + 2 for one in found.values()]
+    across = max(CELL * sum(widths) + 2 * len(widths) + 1 for widths in sizes)
+    figure = Figure(figsize=(across, sum(heights)), layout="constrained")
+    parts = figure.subfigures(len(found), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, widths, (title, one) in zip(parts, sizes, found.items(), strict=True):
+        if title:
+            part.suptitle(title, x=0.01, ha="left")
+        places = part.subplots(1, len(widths), width_ratios=widths)
+        heatmap(places[0], one.weights, one.tasks, one.columns, 0, 1, "weight in the mixture")
+        heatmap(places[1], one.cosines, one.tasks, one.columns, -1, 1, "cosine with the prompt")
+        if between:
+            alike = "cosine between the targets"
+            heatmap(places[2], one.between, one.tasks, one.tasks, -1, 1, alike)
+    return figure

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from promptgraft import modules
 from promptgraft.analysis import borrowing
+from promptgraft.analysis.borrowing import Borrowing
 from promptgraft.api.config import RATES, TuneConfig
 from promptgraft.api.names import name_for, resolve
 from promptgraft.errors import ConfigError
@@ -74,13 +75,12 @@ def probe(
     return tune
 
 
-def keep_borrowed(module: PromptModule, folder: Path) -> dict[str, dict[str, float]]:
-    """borrowed.csv and borrowed.png in a run's folder; by task, each prompt's share."""
+def keep_borrowed(module: PromptModule, folder: Path) -> Borrowing | None:
+    """borrowed.csv and borrowed.png in a run's folder; None if nothing was borrowed."""
     found = borrowing.borrowing_of(module) if isinstance(module, Transfer) else None
-    if found is None:
-        return {}
-    borrowing.write(found, folder)
-    return found.shares()
+    if found is not None:
+        borrowing.write(found, folder)
+    return found
 
 
 def with_shares(card: PromptCard, shares: Mapping[str, Mapping[str, float]]) -> PromptCard:

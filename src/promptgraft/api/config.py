@@ -44,6 +44,11 @@ class TuneConfig(TrainingConfig):
     """What method=auto chose and why; it writes that itself, with the method that it chose."""
     weights: dict[str, Any] = Field(default_factory=dict)
     """Settings of a baseline, as its class names them: layers, share, rank, ..."""
+    multitask: list[str] = Field(default_factory=list)
+    """soft-prompt, prefix and baselines: other tasks, on whose rows together they are trained first
+    (multi-task tuning, then tuning)."""
+    multitask_steps: int = Field(default=1000, gt=0)
+    """Optimizer steps on those rows."""
     module: str = "direct"
     """direct, mlp, linear or lstm."""
     hidden: int = Field(default=512, gt=0)
@@ -102,6 +107,11 @@ class TuneConfig(TrainingConfig):
                 f"noise and hull are for soft prompts, which stand among token embeddings; "
                 f"{self.method} tunes none"
             )
+        if self.multitask and self.method not in PLAIN and not self.trains_weights:
+            raise ValueError(
+                f"multitask is for {', '.join(PLAIN)} and baselines; {self.method} knows other "
+                "tasks by their prompts, its pool, or is tuned for several tasks together"
+            )
         if self.teachers and (self.few_shot or self.method == AUTO or self.trains_weights):
             raise ValueError(
                 "teachers answer in place of labels, so not with few_shot, which counts them, "
@@ -109,7 +119,7 @@ class TuneConfig(TrainingConfig):
             )
         return self
 
-    @field_validator("pool", "teachers", mode="before")
+    @field_validator("pool", "multitask", "teachers", mode="before")
     @classmethod
     def _listed(cls, names: object) -> object:
         return [name for name in names.split(",") if name] if isinstance(names, str) else names

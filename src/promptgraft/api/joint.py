@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, field_validator
 
 from promptgraft import prompts, tasks
+from promptgraft.analysis.borrowing import Borrowing
 from promptgraft.api.borrowing import keep_borrowed, sources, with_shares
 from promptgraft.api.config import PLAIN, TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
@@ -64,8 +65,9 @@ class JointConfig(TuneConfig):
 class JointRun:
     """What `tune_jointly` gives, by task.
 
-    prompts  as `Run.prompt` and, where a method looks at each row, `Run.adaptive`
-    names    in the library
+    prompts   as `Run.prompt` and, where a method looks at each row, `Run.adaptive`
+    names     in the library
+    borrowed  what each task's prompt is mixed from; None where the method has no weights
     """
 
     prompts: Mapping[str, Prompt | AdaptivePrompt]
@@ -74,6 +76,7 @@ class JointRun:
     outcome: Outcome
     folder: Path
     summary: dict[str, Any]
+    borrowed: Borrowing | None
 
 
 def tune_jointly(
@@ -115,7 +118,8 @@ def tune_jointly(
         resume,
         report,
     )
-    shares = keep_borrowed(module, folder)
+    borrowed = keep_borrowed(module, folder)
+    shares = borrowed.shares() if borrowed else {}
     store = library or Library()
     tuned: dict[str, Prompt | AdaptivePrompt] = {}
     names, evaluations, summaries = {}, {}, {}
@@ -142,7 +146,7 @@ def tune_jointly(
         "borrowed": shares,
     }
     write_results(folder, summary)
-    return JointRun(tuned, names, evaluations, outcome, folder, summary)
+    return JointRun(tuned, names, evaluations, outcome, folder, summary, borrowed)
 
 
 def prepare_jointly(

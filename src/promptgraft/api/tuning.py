@@ -21,6 +21,7 @@ from promptgraft.api.job import (
     prepare_weights,
     validated_by,
 )
+from promptgraft.api.multitask import begin_with_others
 from promptgraft.api.names import library_name
 from promptgraft.api.samples import with_samples
 from promptgraft.errors import ConfigError
@@ -108,6 +109,8 @@ def tune(
     config = config.model_copy(update=job.settled)
     folder = config.folder()
     begin(folder, config, resume)
+    if not resume:
+        begin_with_others(job, config, report)
     outcome = train(
         job.module,
         job.encoded,
@@ -126,7 +129,8 @@ def tune(
     if test:
         tuned = frozen_as(job.module, card_of(config, job, {}))
         evaluation = evaluate(job.model, job.task, test, tuned, **config.decoding)
-    shares = keep_borrowed(job.module, folder)
+    borrowed = keep_borrowed(job.module, folder)
+    shares = borrowed.shares() if borrowed else {}
     metrics = validated(outcome, job.task) | tested(evaluation)
     card = with_shares(card_of(config, job, metrics), shares)
     curve = curves.thinned(curves.read(folder / "metrics.jsonl"))

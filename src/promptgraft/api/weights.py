@@ -11,6 +11,7 @@ from promptgraft import files
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
 from promptgraft.api.job import naming, prepare_weights
+from promptgraft.api.multitask import begin_with_others
 from promptgraft.api.samples import with_samples
 from promptgraft.models import FrozenModel
 from promptgraft.tasks import Task
@@ -47,6 +48,8 @@ def tune_weights(
     job = prepare_weights(config, model, task)
     folder = config.folder()
     begin(folder, config, resume)
+    if not resume:
+        begin_with_others(job, config, report)
     settings = config.training()
     validate = with_samples(job, config)
     told = naming(report, job.task)
