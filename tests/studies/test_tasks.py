@@ -1,13 +1,15 @@
 """The studies of CrossPT and PTG end to end on a tiny model."""
 
+import csv
+
 import pytest
 
 from conftest import tiny
 from promptgraft.cli import main
-from promptgraft.studies import Setting, crosspt, ptg
+from promptgraft.studies import Setting, crosspt, crosspt_figures, ptg
 from promptgraft.studies.crosspt import CrossPT
 from promptgraft.studies.ptg import PTG
-from promptgraft.studies.tunings import Tunings
+from promptgraft.studies.tunings import Data, Tunings
 from writing import put_rows
 
 QUICK = {
@@ -61,18 +63,52 @@ def ran(words, capsys):
 
 def test_crosspt_writes_its_page_and_goes_on_where_it_was(place, capsys, monkeypatch):
     monkeypatch.setattr(crosspt, "CONFIGURATIONS", ("P", "SL", "SILP"))
+    monkeypatch.setattr(crosspt, "SHARING", ("SL", "SILP"))
+    for name in ("CONFIGURATIONS", "SHARING"):
+        monkeypatch.setattr(crosspt_figures, name, getattr(crosspt, name))
+    for name in ("MIXED", "FEW_SOURCES"):
+        monkeypatch.setattr(crosspt_figures, name, ("SL", "SILP"))
     monkeypatch.setattr(crosspt, "MINIATURE", {"test_rows": 4, "evaluate_rows": 4, "samples": 0})
     words = ["study", "crosspt", "-m", "./t5", "--seeds", "1"]
-    words += [option for part in ("methods", "figure-3") for option in ("--part", part)]
+    parts = ("methods", "reliance", *(f"figure-{number}" for number in (2, 3, 7, 8, 9)))
+    words += [option for part in parts for option in ("--part", part)]
     ran(words, capsys)
     page = place / "studies" / "crosspt" / "README.md"
     text = page.read_text()
     assert "glue, 32 rows, ./t5" in text
     assert "The paper, glue, 32 rows" in text
     assert "cola accuracy" in text
+    with (page.parent / "reliance.csv").open() as stream:
+        relied = {line["configuration"]: line for line in csv.DictReader(stream)}
+    assert relied["SL"]["mrpc"] == "100.0"  # one shared prompt is all that there is
+    assert float(relied["SILP"]["mrpc"]) < 100
+    assert (page.parent / "figure-7.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr(Tunings, "_measured_jointly", None)  # nothing is measured again
     ran(words, capsys)
     assert page.read_text() == text
+
+
+def test_crosspt_beside_other_methods(place, monkeypatch):
+    quick = {"test_rows": 2, "evaluate_rows": 2, "evaluate_every": 1, "samples": 0}
+    monkeypatch.setattr(crosspt, "MINIATURE", quick)
+    monkeypatch.setattr(crosspt, "GROUPS", {"glue": PAIRS})
+    monkeypatch.setattr(crosspt, "BESIDE", (None, 16))
+    shown = {name: crosspt.OTHERS[name] for name in ("Adapter(m)", "MPT", "DEPT")}
+    monkeypatch.setattr(crosspt, "OTHERS", shown)
+    study = CrossPT(Setting(["./t5"], place / "out", seeds=1))
+    every, _, few, _ = crosspt.others(study)
+    assert [row[0] for row in every.rows] == [*shown, *crosspt.TOGETHER, "SLP10"]
+    assert [row[0] for row in few.rows] == ["MPT", "DEPT", "PT", "SLPN"]
+    assert few.heads == ["method", *PAIRS, "mean"]
+
+
+def test_the_papers_words_and_inputs_at_its_scale(place):
+    study = CrossPT(Setting(["./t5"], place / "out", seeds=1, full=True))
+    task = study.task(Data("mrpc"))
+    assert task.verbalizer == {"0": "not_equivalent", "1": "equivalent"}
+    assert "f1:equivalent" in task.metrics
+    assert task.templates == {"seq2seq": "{prompt} sentence1: {text_a} sentence2: {text_b}"}
+    assert study.task(Data("sst2")).verbalizer == {"0": "negative", "1": "positive"}
 
 
 def test_rows_are_as_many_of_each_label(place):

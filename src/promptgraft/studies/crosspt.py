@@ -1,36 +1,60 @@
-"""The tables and figures of CrossPT: nine ways of sharing prompts between tasks with few rows."""
+"""The tables of CrossPT: nine ways of sharing prompts between tasks with few rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
-from promptgraft.studies import drawing
 from promptgraft.studies.claims import Claim
 from promptgraft.studies.intervals import Mean, difference, mean
 from promptgraft.studies.setting import Setting
 from promptgraft.studies.tables import Table, of_figures
-from promptgraft.studies.tunings import Tunings, Way
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from promptgraft.studies.tunings import Data, Joint, Tunings, Way
+from promptgraft.tasks import Task
+from promptgraft.tasks.wording import with_words
+from promptgraft.transfer.across_tasks import METHODS
 
 GROUPS = {
     "glue": ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb"),
-    "others": ("imdb", "mrpc", "mnli", "paws", "scitail", "yelp_polarity"),  # STSB2 is not at hand
+    "others": ("imdb", "mrpc", "mnli", "paws", "scitail", "stsb2", "yelp_polarity"),
 }
 CONFIGURATIONS = ("P", "PI", "SL", "SLN", "SLP", "SLPN", "SIL", "SIP", "SILP")
-SIZES = (8, 16, 32)
+SHARING = CONFIGURATIONS[2:]  # those with source prompts
+BESIDE = (None, 16, 32)  # rows of a task, in the comparison with other methods
 LENGTH, BATCH, EPOCHS, LONGER = 10, 16, 20, 30  # section 3.2; longer without source prompts
 MINIATURE: Way = {"test_rows": 100, "evaluate_rows": 100, "samples": 0}
 PAPER: Way = {"test_rows": 300, "evaluate_rows": 300, "samples": 0}
 SOURCE = {"steps": 300, "batch_size": 32, "length": LENGTH}
 SOURCE_PAPER = {"steps": 3000, "batch_size": 16, "length": LENGTH}
-SOURCES = (1, 2, 3, 5, 8)
-RATES = (0.05, 0.1, 0.2, 0.4)
+# Of table 2, from the other tasks' prompts or rows. T5 has no biases for BitFit.
+OTHERS: Mapping[str, Way] = {
+    "FineTuning": {"method": "fine-tuning"},
+    "Fine-tuning(m)": {"method": "fine-tuning", "multitask": []},
+    "Adapter(m)": {"method": "adapter", "multitask": []},
+    "SPoT": {"method": "spot"},
+    "ATTEMPT": {"method": "attempt"},
+    "MPT": {"method": "mpt"},
+    "DEPT": {"method": "dept"},
+}
+TOGETHER: Mapping[str, Way] = {  # several tasks, from the source prompts of all
+    "ATTEMPT(m)": {"method": "attempt"},
+    "MPT(m)": {"method": "mpt"},
+}
+NLI = {"entailment": "entailment", "not_entailment": "not_entailment"}
+WORDS = {  # T5's own label words, which the paper's tasks have
+    "cola": {"0": "unacceptable", "1": "acceptable"},
+    "mnli": {name: name for name in ("contradiction", "entailment", "neutral")},
+    "mrpc": {"0": "not_equivalent", "1": "equivalent"},
+    "paws": {"0": "not_equivalent", "1": "equivalent"},
+    "qnli": NLI,
+    "qqp": {"0": "not_duplicate", "1": "duplicate"},
+    "rte": NLI,
+    "scitail": NLI,
+}
 
 
 class CrossPT(Tunings):
@@ -44,47 +68,93 @@ class CrossPT(Tunings):
         self,
         tasks: Sequence[str],
         configuration: str,
-        few: int,
+        few: int | None,
         transfer: Way | None = None,
         **settings: object,
-    ) -> list[dict[str, float]]:
-        """By seed: the tasks' metrics, and accuracy where that is another one."""
-        starts = "I" in configuration
-        pool = [self.source(self.name, task, self._source_way) for task in tasks] if starts else []
-        rows = few * len(tasks)
+    ) -> list[Joint]:
+        """By seed."""
         way: Way = {
             "method": "crosspt",
-            "length": LENGTH,
-            "batch_size": BATCH,
-            "steps": max(1, (EPOCHS if starts else LONGER) * rows // BATCH),
-            "evaluate_every": max(1, 2 * rows // BATCH),
-            "warmup": 0.2,
-            "task_prefix": True,
-            "pool": pool,
+            "pool": self.pool(tasks) if "I" in configuration else [],
             "transfer": {"configuration": configuration, **(transfer or {})},
             **settings,
         }
+        return self.together(tasks, few, way)
+
+    def together(self, tasks: Sequence[str], few: int | None, way: Way) -> list[Joint]:
+        """By seed: tasks tuned together, their names before their rows."""
+        way = {**self._pace(few, len(tasks), way), "task_prefix": True, **way}
         seeds = range(self.setting.seeds)
         return [self.jointly(self.name, tasks, way, few, seed) for seed in seeds]
 
+    def alone(self, task: str, few: int | None, way: Way) -> list[float]:
+        """A task's metric for each seed, tuned by itself on the rows that it has beside others."""
+        way = {**self._pace(few, 1, way), **way}
+        runs = [
+            self.tuned(self.name, self.about(task, few, seed), way, seed)
+            for seed in range(self.setting.seeds)
+        ]
+        return [next(iter(run.scores.values())) for run in runs]
+
+    def pool(self, tasks: Sequence[str]) -> list[str]:
+        """Names of the tasks' source prompts, tuned on all their rows."""
+        return [self.source(self.name, task, self.source_way) for task in tasks]
+
+    def task(self, data: Data) -> Task:
+        """The rows; on the paper's scale with the paper's label words and inputs."""
+        task = super().task(data)
+        return as_in_the_paper(task) if self.setting.full else task
+
     def scores(
-        self, tasks: Sequence[str], configuration: str, few: int, **settings: Any
+        self, tasks: Sequence[str], configuration: str, few: int | None, **settings: Any
     ) -> list[list[float]]:
         """By task, its metric for each seed."""
         runs = self.runs(tasks, configuration, few, **settings)
-        return [[run[task] for run in runs] for task in tasks]
+        return [[run.scores[task] for run in runs] for task in tasks]
 
-    def glue(self, configuration: str, few: int, **settings: Any) -> list[list[float]]:
+    def reliance(self, configuration: str, few: int) -> list[list[float]]:
+        """By task of the first group for each seed: Eq. 3 in per cent."""
+        runs = self.runs(GROUPS["glue"], configuration, few)
+        found = [run.borrowed.reliance().tolist() for run in runs if run.borrowed]
+        return [[100 * value for value in values] for values in zip(*found, strict=True)]
+
+    def glue(self, configuration: str, few: int | None, **settings: Any) -> list[list[float]]:
         """`scores` of the first group."""
         return self.scores(GROUPS["glue"], configuration, few, **settings)
 
+    def _pace(self, few: int | None, tasks: int, way: Way) -> Way:
+        """Length, steps and the like; with all rows each task has the steps of a source prompt."""
+        if few is None:
+            steps = tasks * self.source_way["steps"]
+            every = steps // 6
+        else:
+            rows = few * tasks
+            steps = (EPOCHS if way.get("pool") else LONGER) * rows // BATCH
+            every = 2 * rows // BATCH
+        return {
+            "length": LENGTH,
+            "batch_size": BATCH,
+            "steps": max(1, steps),
+            "evaluate_every": max(1, every),
+            "warmup": 0.2,
+        }
+
     @property
-    def _source_way(self) -> Way:
+    def source_way(self) -> Way:
+        """How source prompts are tuned."""
         return SOURCE_PAPER if self.setting.full else SOURCE
 
 
+def as_in_the_paper(task: Task) -> Task:
+    """A task's label words as T5 knows them, and `sentence1: ... sentence2: ...` as its input."""
+    task = with_words(task, WORDS[task.name]) if task.name in WORDS else task
+    heads = ["sentence"] if len(task.inputs) == 1 else ["sentence1", "sentence2"]
+    parts = [f"{head}: {{{name}}}" for head, name in zip(heads, task.inputs, strict=True)]
+    return replace(task, templates={"seq2seq": " ".join(["{prompt}", *parts])})
+
+
 def published() -> dict[str, Table]:
-    """The paper's figures by group and number of rows."""
+    """The paper's figures by group and number of rows: appendix A, and tables 2 and 3."""
     paper = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
     return {
         name: of_figures(f"paper-{name}", f"The paper, {name.replace('-', ', ')} rows", figures)
@@ -96,10 +166,10 @@ def methods(study: CrossPT, group: str, few: int) -> list[Table]:
     """Figure 2 and appendix A: the nine configurations, best first."""
     tasks = GROUPS[group]
     runs = {name: study.runs(tasks, name, few) for name in CONFIGURATIONS}
-    extra = [key for key in runs["P"][0] if key not in tasks]  # CoLA's accuracy
+    extra = [key for key in runs["P"][0].scores if key not in tasks]  # CoLA's accuracy
 
     def over(name: str, columns: Sequence[str]) -> Mean:
-        return mean([[run[column] for run in runs[name]] for column in columns])
+        return mean([[run.scores[column] for run in runs[name]] for column in columns])
 
     rows = [
         [name, str(over(name, tasks)), str(over(name, [t for t in tasks if t != "cola"]))]
@@ -121,72 +191,59 @@ def tables(study: CrossPT) -> list[Table]:
     ]
 
 
-def figure_3(study: CrossPT) -> Figure:
-    """QQP and MRPC tuned together, by configuration."""
-    pair = ("qqp", "mrpc")
-    found = {name: study.scores(pair, name, 32) for name in CONFIGURATIONS}
-    figure, (place,) = drawing.empty("", "accuracy", size=(6, 3.4))
-    for shift, task in enumerate(pair):
-        at = [number + 0.4 * shift for number in range(len(found))]
-        drawing.bars(place, at, [mean([own[shift]]) for own in found.values()], task)
-    place.set_xticks([number + 0.2 for number in range(len(found))], list(found))
-    place.legend(frameon=False)
-    return figure
+def others(study: CrossPT) -> list[Table]:
+    """Tables 2 and 3: other methods on GLUE's tasks, with all rows and with few."""
+    found: list[Table] = []
+    for few in BESIDE:
+        name, rows = str(few or "all"), []
+        for method, scores in compared(study, few).items():
+            each = [f"{mean([own]).value:.1f}" for own in scores]
+            rows.append([method, *each, str(mean(scores))])
+        heads = ["method", *GROUPS["glue"], "mean"]
+        title = f"Beside other methods, {name} rows, {study.name}"
+        found += [
+            Table(f"others-methods-{name}", title, heads, rows),
+            published()[f"beside-{name}"],
+        ]
+    return found
 
 
-def figure_4(study: CrossPT) -> Figure:
-    """Mean over GLUE's tasks by number of rows."""
-    figure, (place,) = drawing.empty("rows of each task", "mean score")
-    for name in CONFIGURATIONS:
-        found = [mean(study.glue(name, few)) for few in SIZES]
-        drawing.curve(place, SIZES, found, name)
-    place.legend(frameon=False, fontsize=6)
-    return figure
+def compared(study: CrossPT, few: int | None) -> dict[str, list[list[float]]]:
+    """By method as the paper names it: GLUE's metrics for each seed."""
+    tasks = GROUPS["glue"]
+    few_rows = few is not None
+    named: Sequence[str] = ("MPT", "DEPT") if few_rows else tuple(OTHERS)
+    jointly: Mapping[str, Way] = {} if few_rows else TOGETHER
+    ours = {"PT": "P", "SLPN": "SLPN"} if few_rows else {"SLP10": "SLP10"}
+
+    def from_others(task: str, way: Way) -> Way:
+        others = [other for other in tasks if other != task]
+        if way["method"] in METHODS.items:
+            return {**way, "pool": study.pool(others)}
+        if "multitask" in way:
+            steps = len(others) * study.source_way["steps"]
+            return {**way, "multitask": others, "multitask_steps": steps}
+        return way
+
+    found = {
+        name: [study.alone(task, few, from_others(task, OTHERS[name])) for task in tasks]
+        for name in named
+    }
+    for name, way in jointly.items():
+        runs = study.together(tasks, few, {**way, "pool": study.pool(tasks)})
+        found[name] = [[run.scores[task] for run in runs] for task in tasks]
+    return found | {name: study.glue(configuration, few) for name, configuration in ours.items()}
 
 
-def figure_5(study: CrossPT) -> Figure:
-    """With and without the tasks' names before their rows."""
-    return _switched(study, {"named": {}, "not named": {"task_prefix": False}})
-
-
-def figure_6(study: CrossPT) -> Figure:
-    """The tasks' own label words, numbers, and words of no meaning."""
-    kinds = ("natural", "numeric", "synthetic")
-    return _switched(study, {kind: {"labels": kind} for kind in kinds})
-
-
-def _switched(study: CrossPT, ways: dict[str, dict[str, object]]) -> Figure:
-    figure, (place,) = drawing.empty("", "mean score", size=(6, 3.4))
-    width = 0.8 / len(ways)
-    for number, (label, settings) in enumerate(ways.items()):
-        found = [mean(study.glue(name, 16, **settings)) for name in CONFIGURATIONS]
-        at = [place_of + width * number for place_of in range(len(found))]
-        drawing.bars(place, at, found, label, width)
-    place.set_xticks([n + 0.4 - width / 2 for n in range(len(CONFIGURATIONS))], CONFIGURATIONS)
-    place.legend(frameon=False)
-    return figure
-
-
-def figure_10(study: CrossPT) -> Figure:
-    """Mean over GLUE's tasks by number of shared prompts, with and without private ones."""
-    figure, (place,) = drawing.empty("source prompts", "mean score")
-    for name in ("SL", "SLP"):
-        found = [mean(study.glue(f"{name}{count}", 16)) for count in SOURCES]
-        drawing.curve(place, SOURCES, found, name)
-    place.legend(frameon=False)
-    return figure
-
-
-def figure_11(study: CrossPT) -> Figure:
-    """SLP by the rates of its shared and its private prompts."""
-    figure, (place,) = drawing.empty("learning rate of the private prompts", "mean score")
-    for shared in RATES:
-        own = {"lr_sources": shared}
-        found = [mean(study.glue("SLP", 16, transfer=own, lr=rate)) for rate in RATES]
-        drawing.curve(place, RATES, found, f"sources {shared}")
-    place.set_xscale("log", base=2)
-    place.legend(frameon=False)
-    return figure
+def reliance(study: CrossPT) -> list[Table]:
+    """Weighted similarity to the source prompts (Eq. 3), GLUE, 32 rows: what figure 8 draws."""
+    tasks = GROUPS["glue"]
+    rows = []
+    for name in SHARING:
+        found = study.reliance(name, 32)
+        rows.append([name, str(mean(found)), *(f"{mean([own]).value:.1f}" for own in found)])
+    title = f"Weighted similarity to source prompts (Eq. 3), per cent, {study.name}"
+    return [Table("reliance", title, ["configuration", "mean", *tasks], rows)]
 
 
 def claims(study: CrossPT) -> list[Claim]:
@@ -198,9 +255,12 @@ def claims(study: CrossPT) -> list[Claim]:
     def switched(name: str, **settings: object) -> Mean:
         return difference(study.glue(name, 16), study.glue(name, 16, **settings))
 
-    others = [task for task in GROUPS["glue"] if task != "cola"]
     without_cola = [
-        [[run[task] for run in study.runs(GROUPS["glue"], name, 32)] for task in others]
+        [
+            own
+            for task, own in zip(GROUPS["glue"], study.glue(name, 32), strict=True)
+            if task != "cola"
+        ]
         for name in ("SLPN", "P")
     ]
     return [
@@ -214,4 +274,6 @@ def claims(study: CrossPT) -> list[Claim]:
         Claim("natural labels beat numbers", switched("SLPN", labels="numeric")),
         Claim("natural labels beat words of no meaning", switched("SLPN", labels="synthetic")),
         Claim("two shared prompts beat one", over("SL2", "SL1", 16)),
+        Claim("SIP relies on its sources less than SIL (Eq. 3), 32 rows",
+              difference(study.reliance("SIL", 32), study.reliance("SIP", 32))),
     ]  # fmt: skip

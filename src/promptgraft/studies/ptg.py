@@ -50,11 +50,12 @@ RATES = {
     "fine-tuning": (1e-4, 3e-4),
     "prefix": (0.03, 0.1),
     "spot": (0.03, 0.1),
+    "multi-task": (1e-4, 3e-4),
     "ptg": (1e-3, 1e-2),
 }
-PAPER_RATES = {"fine-tuning": 3e-5, "prefix": 3e-5, "spot": 1e-3, "ptg": 1e-3}
+PAPER_RATES = {"fine-tuning": 3e-5, "prefix": 3e-5, "spot": 1e-3, "multi-task": 3e-5, "ptg": 1e-3}
 SIZES = (50, 100, 200, 500)
-METHODS = ("fine-tuning", "prefix", "spot", "ptg")
+METHODS = ("fine-tuning", "prefix", "spot", "multi-task", "ptg")
 ABLATIONS: Mapping[str, Mapping[str, bool]] = {
     "PTG without the pool": {"pool": False},
     "PTG without clusters": {"clustered": False},
@@ -96,6 +97,9 @@ class PTG(Tunings):
         found: dict[str, object] = {"method": method, "lr": rate}
         if method in ("spot", "ptg"):
             found |= {"pool": self.pool(sources)}
+        if method == "multi-task":  # fine-tuning of both kinds, one after the other
+            steps = self.usual["steps"]
+            found |= {"method": "fine-tuning", "multitask": sources, "multitask_steps": steps}
         if transfer:
             found |= {"transfer": transfer}
         return found

@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from promptgraft import api, files, metrics, prompts, tasks
+from promptgraft.analysis.borrowing import Borrowing
 from promptgraft.api import JointConfig, TuneConfig
 from promptgraft.api.folder import rows_to_score
 from promptgraft.api.names import name_for
@@ -67,6 +68,18 @@ class Tuned:
     texts: Sequence[str]
 
 
+@dataclass(frozen=True)
+class Joint:
+    """What a run of several tasks came to.
+
+    scores    by task its first metric, and "TASK accuracy" beside another one (CoLA)
+    borrowed  what their prompts are mixed from; None where the method has no weights
+    """
+
+    scores: Mapping[str, float]
+    borrowed: Borrowing | None
+
+
 class Tunings:
     """Tunes prompts and baselines on one model after the other; what was measured is kept."""
 
@@ -109,28 +122,32 @@ class Tunings:
         found = {rate: run.dev for rate, run in runs.items() if run.dev is not None}
         return max(found, key=lambda rate: found[rate])
 
-    def jointly(
-        self, model: str, names: Sequence[str], way: Way, few: int, seed: int = 0
-    ) -> dict[str, float]:
-        """Tune several tasks together from about `few` rows of each, equally many of its labels.
+    def about(self, task: str, few: int | None, sample: int = 0) -> Data:
+        """Some `few` rows of a task, equally many of its labels; None: all."""
+        if few is None:
+            return Data(task)
+        labels = len(self.task(Data(task)).verbalizer or "-")
+        return Data(task, max(1, few // labels), sample)
 
-        By task its first metric, and accuracy beside another one (CoLA).
-        """
+    def jointly(
+        self, model: str, names: Sequence[str], way: Way, few: int | None, seed: int = 0
+    ) -> Joint:
+        """Tune several tasks together from about `few` rows of each; None: all."""
         chosen = {**self.usual, **way, "seed": seed}
 
-        def measure() -> dict[str, float]:
-            self.setting.say(f"{len(names)} tasks on {model}: {_shown(way)}, seed {seed}, {few}")
+        def measure() -> dict[str, Any]:
+            rows = "all rows" if few is None else f"{few} rows of each"
+            self.setting.say(f"{len(names)} tasks on {model}: {_shown(way)}, seed {seed}, {rows}")
             return self._measured_jointly(model, names, chosen, few)
 
-        found: dict[str, float] = self.memo([model, list(names), few, chosen], measure)
-        return found
+        found = self.memo([model, list(names), few, chosen], measure)
+        borrowed = found["borrowed"] and Borrowing.from_numbers(found["borrowed"])
+        return Joint(found["scores"], borrowed)
 
     def _measured_jointly(
-        self, name: str, names: Sequence[str], chosen: Way, few: int
-    ) -> dict[str, float]:
-        labels = {task: len(self.task(Data(task)).verbalizer or "-") for task in names}
-        seed = chosen["seed"]
-        given = [self.task(Data(task, max(1, few // labels[task]), seed)) for task in names]
+        self, name: str, names: Sequence[str], chosen: Way, few: int | None
+    ) -> dict[str, Any]:
+        given = [self.task(self.about(task, few, chosen["seed"])) for task in names]
         config: JointConfig = read(JointConfig, None, self._own(chosen, name, "+".join(names)))
         run = api.tune_jointly(config, library=self.library, model=self.model(name), given=given)
         files.remove_folder(config.folder())
@@ -140,7 +157,7 @@ class Tunings:
             scores[task] = evaluation.scores[metric]
             if metric != "accuracy" and "accuracy" in evaluation.scores:
                 scores[f"{task} accuracy"] = evaluation.scores["accuracy"]
-        return scores
+        return {"scores": scores, "borrowed": run.borrowed and run.borrowed.numbers()}
 
     def source(self, model: str, task: str, way: Way) -> str:
         """The name in the study's library of a prompt that was tuned on all rows of a task."""
