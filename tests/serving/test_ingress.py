@@ -1,4 +1,5 @@
-"""What the ingress makes of copies that die, are busy, or say something else; without a cluster."""
+"""What the ingress makes of copies that die, are busy, or say something else, and keys of one that
+counts for all and dies; without a cluster."""
 
 import asyncio
 import json
@@ -10,7 +11,9 @@ ray = pytest.importorskip("ray")
 from ray.serve.exceptions import BackPressureError  # noqa: E402
 
 from promptgraft.serving.bodies import Limits  # noqa: E402
-from promptgraft.serving.on_ray import Ingress  # noqa: E402
+from promptgraft.serving.keys import Keys, new_key  # noqa: E402
+from promptgraft.serving.on_ray import Ingress, SharedKeys  # noqa: E402
+from promptgraft.serving.problems import FullError  # noqa: E402
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 DIED = ray.exceptions.ActorDiedError()
@@ -114,3 +117,44 @@ def test_who_was_accepted_waits_and_who_was_not_is_told():
 def test_it_ends_in_time():
     (start, _), _ = said([None], seconds=0.05)
     assert start["status"] == 503
+
+
+class Counting:
+    """In the place of Ray's handle of the deployed `Keys`."""
+
+    def __init__(self, keys):
+        self.keys, self.alive = keys, True
+        self.wait, self.spend = Remote(self, "wait"), Remote(self, "spend")
+
+
+class Remote:
+    def __init__(self, counting, name):
+        self.counting, self.name = counting, name
+
+    def remote(self, *given):
+        return Result(lambda: getattr(self.counting.keys, self.name)(*given), self.counting.alive)
+
+
+class Result:
+    def __init__(self, work, alive):
+        self.value, self.alive = work() if alive else None, alive
+
+    def result(self, timeout_s):
+        if not self.alive:
+            raise DIED
+        return self.value
+
+
+def test_copies_share_an_allowance_and_nobody_is_let_in_uncounted(tmp_path):
+    _, entry = new_key("alice")
+    file = tmp_path / "keys.yaml"
+    file.write_text(f"{entry}  requests_per_minute: 2\n  tokens_per_day: 5\n")
+    counting = Counting(Keys(file, lambda: 0.0))
+    one, other = SharedKeys(file, counting), SharedKeys(file, counting)
+    (key,) = one.by_hash.values()
+    assert [one.wait(key), other.wait(key), one.wait(key)] == [0.0, 0.0, 30.0]
+    other.spend(key, 5)
+    assert one.wait(key) == 86_400.0
+    counting.alive = False
+    with pytest.raises(FullError, match="try again"):
+        one.wait(key)
