@@ -93,6 +93,17 @@ def test_cluster(run):
     assert "there are euclidean" in run("cluster", "glue/*", "--by", "norm")[2]
 
 
+def test_norms_do_not_decide_the_clusters_unless_asked_to(run):
+    library = Library()
+    for name in ("glue/c@tiny", "glue/d@tiny"):
+        prompt = library.get(name)
+        library.add(SoftPrompt(20 * prompt.vectors, prompt.card), name, replace=True)
+    by_direction = ["1  glue/a@tiny glue/c@tiny", "2  glue/b@tiny glue/d@tiny"]
+    assert run("cluster", "glue/*", "-n", "2")[1].splitlines() == by_direction
+    found = run("cluster", "glue/*", "-n", "2", "--by", "euclidean")[1].splitlines()
+    assert found != by_direction
+
+
 def test_recommend(run):
     """The loss of each prompt is what `FrozenModel.loss` says of the same few rows."""
     words = ("recommend", "films.csv", f"data.{WORDS}", "--model", "./t5", "dtype=float32")

@@ -30,14 +30,15 @@ class Clusters:
 
 def clusters(
     patterns: Sequence[str],
-    similarity: str = "euclidean",
+    similarity: str = "normalised",
     count: int | None = None,
     library: Library | None = None,
 ) -> Clusters:
     """Group prompts as PTG groups its pool: spectral clustering with the min-max cut.
 
     patterns    names in the library, globs, folders; all prompts must be for one model
-    similarity  euclidean (PTG's Eq. 1, in which norms count), normalised, cosine or tokens
+    similarity  normalised (PTG's Eq. 1 on vectors of length one), euclidean (Eq. 1 as published,
+                which finds little but norms, see docs/concepts/tasks.md), cosine or tokens
     count       of groups; None: by the eigengap
     """
     if similarity not in across_tasks.SIMILARITIES:

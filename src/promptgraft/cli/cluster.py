@@ -28,9 +28,10 @@ def command(
     by: Annotated[
         str,
         typer.Option(
-            help="euclidean (PTG's Eq. 1, in which norms count), normalised, cosine or tokens."
+            help="normalised (PTG's Eq. 1 on vectors of length one), euclidean (as published, in "
+            "which norms count), cosine or tokens."
         ),
-    ] = "euclidean",
+    ] = "normalised",
     count: Annotated[
         int | None,
         typer.Option("--count", "-n", min=1, help="Clusters. [default: by the eigengap]"),

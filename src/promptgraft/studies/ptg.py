@@ -227,7 +227,7 @@ def ablated(study: PTG, name: str, target: str, sources: Sequence[str]) -> list[
 def figure_2(study: PTG) -> Figure:
     """Similarities of the source prompts by Eq. 1, in clusters."""
     names = study.pool([task for own in study.kinds.values() for task in own])
-    found = clusters(names, library=study.library)
+    found = clusters(names, "euclidean", library=study.library)
     figure, _ = heatmaps.clustered(found.similarity, found.names, found.groups, "by Eq. 1")
     return figure
 
