@@ -61,6 +61,9 @@ def test_the_files_hold_the_numbers(tmp_path):
     assert float(lines[5]["weight"]) == pytest.approx(found.weights[1, 1].item(), abs=1e-6)
     assert float(lines[5]["cosine"]) == pytest.approx(found.cosines[1, 1].item(), abs=1e-6)
     assert (tmp_path / "borrowed.png").read_bytes().startswith(PNG)
+    with (tmp_path / "reliance.csv").open() as stream:
+        relied = [float(line["weighted similarity"]) for line in csv.DictReader(stream)]
+    assert relied == pytest.approx(found.reliance().tolist(), abs=1e-6)
     with (tmp_path / "between.csv").open() as stream:
         pairs = {(line["task"], line["other task"]): line for line in csv.DictReader(stream)}
     assert float(pairs["a", "b"]["cosine"]) == pytest.approx(found.between[0, 1].item(), abs=1e-6)

@@ -81,12 +81,15 @@ def borrowing_of(module: Transfer) -> Borrowing | None:
 
 
 def write(borrowing: Borrowing, folder: Path) -> None:
-    """borrowed.csv (a line for every task and prompt), borrowed.png, and for several tasks
-    between.csv (a line for every two)."""
+    """borrowed.csv (a line for every task and prompt), reliance.csv (Eq. 3), borrowed.png, and for
+    several tasks between.csv (a line for every two)."""
     several = len(borrowing.tasks) > 1
     tasks, columns = borrowing.tasks, borrowing.columns
     mixed = {"weight": borrowing.weights, "cosine": borrowing.cosines}
     _lines(folder / "borrowed.csv", ("task", "prompt"), tasks, columns, mixed)
+    if borrowing.sources:
+        relied = {"weighted similarity": borrowing.reliance()[:, None]}
+        _lines(folder / "reliance.csv", ("task", "to"), tasks, ["sources"], relied)
     if several:
         alike = {"cosine": borrowing.between}
         _lines(folder / "between.csv", ("task", "other task"), tasks, tasks, alike)

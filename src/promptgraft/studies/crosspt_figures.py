@@ -34,8 +34,8 @@ def figure_3(study: CrossPT) -> Figure:
     """QQP and MRPC tuned together, by configuration."""
     pair = ("qqp", "mrpc")
     found = [study.scores(pair, name, 32) for name in CONFIGURATIONS]
-    by_task = {task: [mean([own[at]]) for own in found] for at, task in enumerate(pair)}
-    return _bars(by_task, CONFIGURATIONS, "accuracy")
+    means = {task: [mean([own[at]]) for own in found] for at, task in enumerate(pair)}
+    return _bars(means | {"both": [mean(own) for own in found]}, CONFIGURATIONS, "accuracy")
 
 
 def figure_4(study: CrossPT) -> Figure:

@@ -142,7 +142,7 @@ def _rows(config: TuneConfig, read: dict[str, list[str]]) -> list[str]:
         given[config.task] = config.data
     hashes = []
     for name, data in given.items():
-        settings = json.dumps([name, data], sort_keys=True)
+        settings = repr((name, data))
         if settings not in read:
             task = tasks.load(name, **data)
             read[settings] = [data_hash(task.rows(split)) for split in task.splits]
