@@ -155,12 +155,13 @@ def test_teaching_shows_the_target_the_answers_of_the_source_alone(place, monkey
     table = grafting.by_teaching(moves, "validation")
     assert [row[0] for row in table.rows] == [
         "moved as in the paper",
-        "taught, from the paper's transfer",
+        "moved",
+        "taught, from the moved",
         "taught, from random numbers",
         "tuned on labels",
         "the source with its own",
     ]
-    assert table.rows[3][2] == "0.0 [0.0, 0.0]"
+    assert table.rows[4][2] == "0.0 [0.0, 0.0]"
     tuned = len(moves.library.list())
     grafting.by_teaching(moves, "test")  # nothing is tuned again
     assert len(moves.library.list()) == tuned == 3 * len(names) * len(NAMES)

@@ -21,14 +21,18 @@ from promptgraft.transfer import across_models
 from promptgraft.transfer.across_models import Method, Relative
 from promptgraft.transfer.across_models.baselines import Discretize
 from promptgraft.transfer.across_models.maps import Linear, Procrustes
+from promptgraft.transfer.across_models.recipes import DEFAULT
 
 CANDIDATES: tuple[Method, ...] = (
+    DEFAULT,
     Relative(),
     *(Relative(top_k=count) for count in (8192, 512, 32, 8, 2)),
     Discretize(),
     Linear(),
+    Linear(ridge=0.1),
     Linear(normalise=True),
     Procrustes(),
+    Procrustes(normalise=True),
 )
 
 

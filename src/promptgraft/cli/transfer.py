@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from promptgraft.prompts import SoftPrompt
 
 EPILOG = """\b
-Methods: relative (the default), code, linear, procrustes, projector, discretize, direct, manual, random.
-Recipes: paper, paper-code. KEY=VALUE are the method's settings: top_k=512, solver=adam, anchors=1000; data.* the task's.
+Methods: code (the default), relative, linear, procrustes, projector, discretize, direct, manual, random.
+Recipes: paper, paper-code. KEY=VALUE are the method's settings: atoms=4, frame=plain, anchors=1000; data.* the task's.
 
 \b
 Two sources, and the choice of settings by 200 labelled rows:
@@ -53,7 +53,7 @@ def command(
             autocompletion=completion.models,
         ),
     ],
-    method: Annotated[str | None, typer.Option(help="How. [default: relative]")] = None,
+    method: Annotated[str | None, typer.Option(help="How. [default: code]")] = None,
     recipe: Annotated[str | None, typer.Option(help="Settings that go together.")] = None,
     select_on: Annotated[
         str | None,

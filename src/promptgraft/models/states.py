@@ -1,10 +1,11 @@
 """What a frozen model makes of texts without a prompt, or of single vectors: one vector each."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from promptgraft.models.prompted import PromptedModel
 
@@ -49,12 +50,27 @@ def lone_states(model: PromptedModel, vectors: Tensor, batch_size: int = 512) ->
     """
     first, last = model.encoder.first, model.encoder.last
     ids = torch.tensor([[*first, -1, *last]], device=model.device)
-    found = []
-    for part in torch.split(vectors.to(model.device), batch_size):
-        with model.port.attached(part[:, None]):
-            out = _reader(model)(input_ids=ids.expand(len(part), -1), output_hidden_states=True)
-        found.append(out.hidden_states[1][:, len(first)].float().cpu())
+    reader = _reader(model)
+    layers = next(part for part in reader.modules() if isinstance(part, nn.ModuleList))
+    found: list[Tensor] = []
+
+    def take(layer: nn.Module, inputs: object, output: Any) -> None:
+        states = output[0] if isinstance(output, tuple) else output
+        found.append(states[:, len(first)].float().cpu())
+        raise _Enough
+
+    hook = layers[0].register_forward_hook(take)
+    try:
+        for part in torch.split(vectors.to(model.device), batch_size):
+            with model.port.attached(part[:, None]), contextlib.suppress(_Enough):
+                reader(input_ids=ids.expand(len(part), -1))
+    finally:
+        hook.remove()
     return torch.cat(found)
+
+
+class _Enough(Exception):
+    """The layers above need not run."""
 
 
 def _reader(model: PromptedModel) -> Any:

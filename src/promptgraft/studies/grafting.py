@@ -5,6 +5,7 @@ alone, no method sees them.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from promptgraft.studies.intervals import Mean, difference, mean
 from promptgraft.studies.moves import RANDOM, Moves
@@ -15,7 +16,13 @@ from promptgraft.transfer.across_models import Method, Relative
 from promptgraft.transfer.across_models.baselines import Discretize
 from promptgraft.transfer.across_models.codes import Code
 from promptgraft.transfer.across_models.maps import Linear, Procrustes
-from promptgraft.transfer.across_models.recipes import PAPER
+from promptgraft.transfer.across_models.recipes import DEFAULT, PAPER
+
+
+def plain(**settings: Any) -> Code:
+    """A code of embeddings as they are, not scaled."""
+    return Code.model_validate({"frame": "plain", "normalise": False} | settings)
+
 
 METHODS: Mapping[str, Method] = {
     "the paper": PAPER,
@@ -25,29 +32,36 @@ METHODS: Mapping[str, Method] = {
     "relative, centred": Relative(frame="centred"),
     "relative, whitened": Relative(frame="whitened"),
     "relative, strong ridge": Relative(ridge=0.1),
-    **{f"code of {n}": Code(atoms=n) for n in (1, 2, 4, 8, 16)},
-    **{f"code of {n}, centred": Code(atoms=n, frame="centred") for n in (1, 2, 4, 8)},
-    **{f"code of {n}, whitened": Code(atoms=n, frame="whitened") for n in (2, 4, 8)},
+    **{f"code of {n}": plain(atoms=n) for n in (1, 2, 4, 8, 16)},
+    **{f"code of {n}, centred": plain(atoms=n, frame="centred") for n in (1, 2, 4, 8)},
+    **{f"code of {n}, whitened": plain(atoms=n, frame="whitened") for n in (2, 4, 8)},
     **{
-        f"softmax of {n}, {t}": Code(by="softmax", atoms=n, temperature=t)
+        f"softmax of {n}, {t}": plain(by="softmax", atoms=n, temperature=t)
         for n in (2, 8) for t in (0.02, 0.05)
     },
-    "softmax of 8, 0.02, scaled": Code(by="softmax", atoms=8, temperature=0.02, normalise=True),
+    "softmax of 8, 0.02, scaled": plain(by="softmax", normalise=True),
     "nearest word": Discretize(),
     "nearest word, centred": Discretize(frame="centred"),
     "nearest word, Euclidean": Discretize(by="euclidean"),
     "linear map": Linear(),
     "linear map, scaled": Linear(normalise=True),
     "linear map, strong ridge": Linear(ridge=0.1),
+    "linear map, stronger ridge": Linear(ridge=1.0),
+    "linear map, stronger ridge, scaled": Linear(ridge=1.0, normalise=True),
     "rotation": Procrustes(),
     "rotation, scaled": Procrustes(normalise=True),
     "rotation, whitened": Procrustes(frame="whitened"),
-    "relative, states of words": Relative(frame="states"),
-    "code of 2, states of words": Code(atoms=2, frame="states"),
-    "nearest word, states of words": Discretize(frame="states"),
-    "linear map, states of words": Linear(frame="states"),
+    **{
+        f"rotation, {n:,} anchors, scaled": Procrustes(anchors=n, normalise=True)
+        for n in (300, 1000, 3000)
+    },
+    "nearest word, states": Discretize(frame="states"),
+    "linear map, states": Linear(frame="states"),
+    **{f"code of {n}, states, scaled": Code(atoms=n) for n in (2, 4, 8, 16, 32)},
+    "code of 8, states": Code(normalise=False),
 }  # fmt: skip
-SENT = ("the paper", "code of 2", "linear map")  # what sources of other trainings are moved by
+# What sources of other trainings are moved by.
+SENT = ("the paper", "rotation, scaled", "code of 8, states, scaled")
 
 
 def compared(moves: Moves, split: str) -> dict[str, tuple[Mean, Mean]]:
@@ -108,12 +122,14 @@ def by_training(moves: Moves, split: str) -> Table:
 def by_teaching(moves: Moves, split: str) -> Table:
     """Prompts that learn what the source's prompts answer to training subjects, without labels."""
     runs = [(*pair, seed) for pair in pairs(moves) for seed in range(moves.seeds)]
-    starts: dict[str, Method | None] = {"the paper's transfer": PAPER, RANDOM: None}
+    moved: dict[str, Method] = {"moved as in the paper": PAPER, "moved": DEFAULT}
+    starts: dict[str, Method | None] = {"the moved": DEFAULT, RANDOM: None}
     found: dict[str, Measured] = {
-        "moved as in the paper": [
-            moves.moved([source], target, PAPER, seed, split=split).accuracy
+        name: [
+            moves.moved([source], target, method, seed, split=split).accuracy
             for source, target, seed in runs
         ]
+        for name, method in moved.items()
     }
     for name, method in starts.items():
         found[f"taught, from {name}"] = [

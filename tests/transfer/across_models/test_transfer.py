@@ -9,6 +9,7 @@ from promptgraft.errors import ConfigError, PromptgraftError, WrongModelError
 from promptgraft.prompts import Prefix, PromptCard, SoftPrompt
 from promptgraft.transfer.across_models import METHODS, Relative, method_of, transfer
 from promptgraft.transfer.across_models.baselines import Discretize, Manual
+from promptgraft.transfer.across_models.codes import Code
 from promptgraft.transfer.across_models.maps import Linear
 
 P = 3
@@ -112,7 +113,8 @@ def test_a_moved_prompt_is_used_by_a_causal_model_as_keys_and_values():
 
 
 def test_recipes_are_settings_that_go_before_the_defaults_and_behind_ones_own():
-    assert method_of() == Relative()
+    assert method_of() == Code()
+    assert method_of(settings={"atoms": "2"}) == method_of("code", None, {"atoms": 2})
     paper = method_of(recipe="paper")
     assert paper == Relative(top_k=8192)
     assert method_of(recipe="paper", settings={"top_k": "9"}).top_k == 9

@@ -1,7 +1,7 @@
 """Sparse codes: a virtual token as a sum of few anchor words, which the target has too.
 
 The dense representation of the paper asks that two spaces agree about thousands of words; a code
-asks for the few words that matter.
+asks for the few words that the source takes the token for.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from promptgraft.transfer.across_models.method import METHODS, Method, Sent, Space
+from promptgraft.transfer.across_models.method import METHODS, FrameName, Method, Sent, Space
 
 
 @METHODS.register("code")
@@ -22,9 +22,11 @@ class Code(Method):
     With several sources, the mean of what each gives alone.
     """
 
+    normalise: bool = True
+    frame: FrameName = "states"
     by: Literal["pursuit", "softmax"] = "pursuit"
     """pursuit: orthogonal matching pursuit; softmax: weights by cosine, all positive."""
-    atoms: int = Field(default=2, gt=0)
+    atoms: int = Field(default=8, gt=0)
     """Anchors for each virtual token."""
     temperature: float = Field(default=0.02, gt=0)
     """Of the softmax over cosines."""

@@ -64,8 +64,8 @@ class Method(BaseModel, ABC):
     normalise: bool = False
     """Give the moved prompt the mean and deviation of the target's table (Eq. 6)."""
     frame: FrameName = "plain"
-    """Coordinates in which the spaces are compared: as they are, centred, whitened too, or what
-    the models' first layers make of a vector that stands alone."""
+    """Coordinates in which the spaces are compared: as they are, centred, whitened too; or states,
+    what the sources' first layers make of a vector that stands alone, the target's as they are."""
     anchors: Annotated[int, Field(gt=0)] | Path | tuple[str, ...] | None = None
     """None: all words that are one token for every model; so many of them; or a list of words or
     a file with one on each line, of which the shared ones are taken."""

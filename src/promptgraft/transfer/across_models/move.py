@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from promptgraft.transfer.across_models.frames import frame_of, framed, sent_in
+from promptgraft.transfer.across_models.frames import Frame, framed, sent_in
 from promptgraft.transfer.across_models.method import Method, Sent, Space
 from promptgraft.transfer.across_models.relative import to_scale
 
@@ -16,7 +16,7 @@ def move(method: Method, sent: Sequence[Sent], target: Space, length: int | None
     length  of each prompt, where the vectors are those of several prompts in a row: Eq. 6 scales
             them one by one
     """
-    frame = frame_of(target, method.frame)
+    frame = Frame.of(target.table, method.frame)
     place = framed(target, frame, method.frame)
     found = method.move([sent_in(one, method.frame) for one in sent], place)
     if method.normalise:

@@ -5,9 +5,11 @@ from typing import Any
 
 from promptgraft.errors import ConfigError, did_you_mean
 from promptgraft.training import read
+from promptgraft.transfer.across_models.codes import Code
 from promptgraft.transfer.across_models.method import METHODS, Method
 from promptgraft.transfer.across_models.relative import Relative
 
+DEFAULT = Code()  # carries best without labels: docs/concepts/models.md
 PAPER = Relative(top_k=8192)
 
 RECIPES: dict[str, Method] = {
@@ -21,7 +23,7 @@ def method_of(
     recipe: str | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Method:
-    """A method or a recipe by name, with its settings; the default is `Relative()`.
+    """A method or a recipe by name, with its settings; the default is `DEFAULT`.
 
     settings  of the method's own fields, as Python or as a command line has them; they go before
               a recipe's
@@ -36,8 +38,8 @@ def method_of(
             f"There is no recipe {recipe!r}; there are {', '.join(RECIPES)}."
             + did_you_mean(recipe, RECIPES)
         )
-    start = RECIPES[recipe] if recipe is not None else None
-    kind = type(start) if start is not None else METHODS[method or "relative"]
-    own = start.model_dump(exclude_defaults=True) if start is not None else {}
+    start = DEFAULT if recipe is None else RECIPES[recipe]
+    kind = METHODS[method] if method is not None else type(start)
+    own = start.model_dump(exclude_defaults=True) if method is None else {}
     chosen: Method = read(kind, None, {**own, **(settings or {})})
     return chosen

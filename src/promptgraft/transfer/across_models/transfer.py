@@ -12,7 +12,7 @@ from promptgraft.modules.initialisers import fit
 from promptgraft.prompts import Parent, Prompt, PromptCard, SoftPrompt, now
 from promptgraft.transfer.across_models.method import METHODS, Method, Sent, Space
 from promptgraft.transfer.across_models.move import move
-from promptgraft.transfer.across_models.relative import Relative
+from promptgraft.transfer.across_models.recipes import DEFAULT
 from promptgraft.transfer.across_models.trust import trust
 
 
@@ -27,7 +27,7 @@ def transfer(
     """Move a soft prompt, or several of one task (Eq. 7), to another model.
 
     sources         the model of each prompt
-    method          default `Relative()`
+    method          default `recipes.DEFAULT`
     template        for the target; default the first source's own, if it is of the target's family
     repair_lengths  repeat or cut prompts to the length of the first, where they differ
 
@@ -36,7 +36,7 @@ def transfer(
     source, PromptgraftError for a prefix, for prompts of different lengths, for models without
     common tokens and for numbers that are not finite.
     """
-    method = method or Relative()
+    method = method or DEFAULT
     vectors = _vectors(prompts, sources, repair_lengths)
     words = method.words([*sources, target])
     sent = [Sent(v, Space.of(m, words)) for v, m in zip(vectors, sources, strict=True)]
