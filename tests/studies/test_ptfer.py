@@ -154,6 +154,7 @@ def test_teaching_shows_the_target_the_answers_of_the_source_alone(place, monkey
         assert relation.rows["test"] == moves.facts[relation.name].rows["test"]
     table = grafting.by_teaching(moves, "validation")
     assert [row[0] for row in table.rows] == [
+        "no prompt",
         "moved as in the paper",
         "moved",
         "taught, from the moved",
@@ -161,7 +162,7 @@ def test_teaching_shows_the_target_the_answers_of_the_source_alone(place, monkey
         "tuned on labels",
         "the source with its own",
     ]
-    assert table.rows[4][2] == "0.0 [0.0, 0.0]"
+    assert table.rows[5][2] == "0.0 [0.0, 0.0]"
     tuned = len(moves.library.list())
     grafting.by_teaching(moves, "test")  # nothing is tuned again
     assert len(moves.library.list()) == tuned == 3 * len(names) * len(NAMES)

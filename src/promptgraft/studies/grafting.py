@@ -124,7 +124,8 @@ def by_teaching(moves: Moves, split: str) -> Table:
     runs = [(*pair, seed) for pair in pairs(moves) for seed in range(moves.seeds)]
     moved: dict[str, Method] = {"moved as in the paper": PAPER, "moved": DEFAULT}
     starts: dict[str, Method | None] = {"the moved": DEFAULT, RANDOM: None}
-    found: dict[str, Measured] = {
+    found: dict[str, Measured] = {"no prompt": [moves.bare(target, split) for _, target, _ in runs]}
+    found |= {
         name: [
             moves.moved([source], target, method, seed, split=split).accuracy
             for source, target, seed in runs

@@ -101,6 +101,15 @@ class Moves:
 
         return self._measured(["manual", name], measure)
 
+    def bare(self, name: str, split: str = "test") -> dict[str, float]:
+        """Accuracy of a model without a prompt, subject and object alone."""
+
+        def measure() -> dict[str, float]:
+            none = dict.fromkeys(self.relations)
+            return relations.accuracy(self.model(name), self.facts, none, split)
+
+        return self._measured(["bare", name, split], measure)
+
     def moved(
         self,
         sources: Sequence[str],
