@@ -30,7 +30,7 @@ PAGES = {str(page.relative_to(ROOT)): page for page in pages.pages(ROOT)}
 
 def short(code: str) -> str:
     """The same with fewer steps."""
-    return re.sub(r"(steps=|--refine )\d+", rf"\g<1>{STEPS}", code)
+    return re.sub(r"(steps=|--refine |--teach )\d+", rf"\g<1>{STEPS}", code)
 
 
 def words(output: str) -> list[str]:
