@@ -59,6 +59,7 @@ METHODS: Mapping[str, Method] = {
     "linear map, states": Linear(frame="states"),
     **{f"code of {n}, states, scaled": Code(atoms=n) for n in (2, 4, 8, 16, 32)},
     "code of 8, states": Code(normalise=False),
+    **{f"code of 8, states, {n:,} anchors": Code(anchors=n) for n in (1000, 3000)},
 }  # fmt: skip
 # What sources of other trainings are moved by.
 SENT = ("the paper", "rotation, scaled", "code of 8, states, scaled")
