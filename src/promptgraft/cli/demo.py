@@ -88,6 +88,8 @@ class Demo:
             "decoding": {"num_beams": 5, "no_repeat_ngram_size": 4},
         }
     )
+    recipe: str = "paper"
+    """How the prompt is moved; of the ways there are this did best on validation rows."""
     test_rows: int = 1000
     """Reviews that every prompt is scored on."""
     wording_rows: int = 200
@@ -148,7 +150,9 @@ def _tune_and_move(demo: Demo, folder: Path, library: Library) -> Graft:
     small, large = FrozenModel.load(demo.small), FrozenModel.load(demo.large)
     task = _task(demo.tuning, demo.test_rows)
     run = _tune(demo.tuning, task, small, folder, library)
-    moved, name = api.transfer(run.prompt, large, sources=small, tag="demo", library=library)
+    moved, name = api.transfer(
+        run.prompt, large, sources=small, recipe=demo.recipe, tag="demo", library=library
+    )
     assert run.evaluation is not None
     with terminal.waiting(f"scoring on {small.name} and {large.name}"):
         scores = [

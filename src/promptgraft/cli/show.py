@@ -25,26 +25,21 @@ Model      mini/bert-m (masked, 256 dimensions, fingerprint ffcc24532918)
 Task       sst2
 Template   {prompt} {text} {mask} .
 Words      0 = negative, 1 = positive
-Method     transfer:relative
+Method     transfer:code
 Settings   labels_used=False
            transfer.anchors_by=frequent
            transfer.anchors_seed=0
-           transfer.frame=plain
-           transfer.lr=0.005
-           transfer.mask_of=all
-           transfer.masked=both
+           transfer.atoms=8
+           transfer.by=pursuit
+           transfer.frame=states
            transfer.normalise=True
-           transfer.ridge=1e-06
-           transfer.seed=0
-           transfer.solver=exact
-           transfer.steps=2000
-           transfer.top_by=signed
+           transfer.temperature=0.02
            trust.anchors=8935
            trust.coverage=0.9994
-           trust.matching_loss=0.01177
+           trust.matching_loss=0.01536
            trust.mean_to_std=1.064
 Data       0c2c91d19c52
-Created    2026-11-21T19:49:55Z
+Created    2026-11-22T02:11:30Z
 Made with  promptgraft 0.1.0
 Parents    └─ transferred-from sst2@mini/bert-s
 Folder     ~/.promptgraft/library/97/sst2@mini%2Fbert-m

@@ -28,11 +28,11 @@ Texts without labels at hand, which the source answers and the moved prompt lear
 \b
 Example:
 $ promptgraft transfer sst2@mini/bert-s --to mini/bert-m
-sst2@mini/bert-m: 20 virtual tokens by transfer:relative
-Matching loss 0.012 over 8,935 anchors, 100% of the target's tokens
+sst2@mini/bert-m: 20 virtual tokens by transfer:code
+Matching loss 0.015 over 8,935 anchors, 100% of the target's tokens
 Next: promptgraft eval sst2@mini/bert-m
 $ promptgraft eval sst2@mini/bert-m
-accuracy 65.6 (63.6 to 67.7)  on 1821 test rows
+accuracy 65.5 (63.4 to 67.6)  on 1821 test rows
 """  # noqa: E501
 
 
