@@ -34,7 +34,7 @@ sst2 on mini/bert-s  300/300  loss 0.636  validation accuracy 70.7  0:18
   accuracy  68.1 (65.1 to 71.1)  mini/bert-s, the tuned prompt
   accuracy  58.3 (55.4 to 61.2)  mini/bert-m, no prompt
   accuracy  57.7 (54.8 to 60.8)  mini/bert-m, manual wording: {text} Did they like it ? {mask} .
-  accuracy  65.4 (62.4 to 68.3)  mini/bert-m, the same prompt, moved without training
+  accuracy  66.4 (63.5 to 69.3)  mini/bert-m, the same prompt, moved without training
 e2e on mini/gpt2-m  183/800  loss 2.660  validation loss 2.490  6.7/s  1:32 left
 e2e on mini/gpt2-m  402/800  loss 2.324  validation loss 2.312  7.3/s  0:57 left
 e2e on mini/gpt2-m  646/800  loss 2.331  validation loss 2.288  8.1/s  0:21 left
