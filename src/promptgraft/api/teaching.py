@@ -1,8 +1,8 @@
 """Answers in place of labels: what prompts say to a task's inputs, for another prompt to learn.
 
-A prompt that was moved without training carries little to some models. With inputs at hand, of
-whatever label, the model it came from can answer them, and the moved prompt be tuned on its answers
-(distillation by the likeliest answer: Kim and Rush 2016).
+Where a prompt that was moved without training carries little, the model it came from can answer the
+task's inputs, whatever their labels, and the moved prompt be tuned on its answers (distillation by
+the likeliest answer: Kim and Rush 2016).
 """
 
 from dataclasses import replace

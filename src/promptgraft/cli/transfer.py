@@ -22,7 +22,7 @@ Two sources, and the choice of settings by 200 labelled rows:
   promptgraft transfer sst2@mini/bert-s --to mini/bert-m --select-on dev
 
 \b
-Texts without labels at hand, which the source answers and the moved prompt learns:
+The source answers the task's rows, and the moved prompt learns its answers; no label is looked at:
   promptgraft transfer sst2@mini/bert-s --to mini/bert-m --teach 200
 
 \b
