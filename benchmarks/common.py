@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
@@ -78,6 +78,7 @@ def network(family: str, size: str, dtype: str, device: str) -> PreTrainedModel:
 def tokenizer() -> PreTrainedTokenizerFast:
     """A frozen model has one; benchmarks make their ids themselves."""
     core = Tokenizer(models.WordLevel({"a": 0, "<unk>": 1}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>", eos_token="a")
 
 

@@ -46,7 +46,9 @@ class Columns:
             self.layers = [_Layer(keys) for keys, _ in rows[0]]
         lengths = [pairs[0][0].shape[1] for pairs in rows]
         width = max(*lengths, self.width if count else 0)
-        if width > self.right or count == 0:
+        if count == 0:
+            self._begin(width)
+        elif width > self.right:
             self._move(width + ROOM, width)
         for layer in self.layers:
             layer.hold(count + len(rows))
@@ -89,6 +91,14 @@ class Columns:
         for layer in self.layers:
             layer.show(len(self), self.left, self.right)
         return Cache(layers=list(self.layers))
+
+    def _begin(self, width: int) -> None:
+        """Put the edge behind so many columns where no row is; storage of about the size is kept,
+        as fresh memory costs more than what is computed in it."""
+        if width + ROOM <= self.layers[0].store.shape[3] <= 2 * (width + ROOM):
+            self.left = self.right = width
+        else:
+            self._move(width + ROOM, width)
 
     def _move(self, columns: int, edge: int) -> None:
         """Give every row so many columns and put the right edge at `edge`."""

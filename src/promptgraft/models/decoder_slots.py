@@ -73,10 +73,11 @@ class DecoderSlots:
             prefixes = self.model.port.sites
         own: list[Pairs] = []
         text: list[Pairs] = []
-        for row in range(len(batch)):
+        of_text = batch.mask.sum(1).tolist()
+        for row, length in enumerate(lengths.tolist()):
             seen = {site: prefix.of_row(row, 0) for site, prefix in prefixes.items()}
-            own.append(pairs_of(sites["decoder"], row, batch.decoder_mask[row]))
-            text.append(pairs_of(sites["cross"], row, batch.mask[row], seen.get("cross")))
+            own.append(pairs_of(sites["decoder"], row, length))
+            text.append(pairs_of(sites["cross"], row, of_text[row], seen.get("cross")))
             mine = seen.get("decoder")
             self.prefixes.append({} if mine is None or not mine.shape[2] else {"decoder": mine})
         self.own.append(own)

@@ -211,7 +211,7 @@ def merge_vectors(vectors: Sequence[Tensor | None], of: Sequence[int]) -> Tensor
         else pad(v, (0, 0, 0, longest - v.shape[1]))
         for v in vectors
     ]
-    return torch.cat(padded)[_lines(padded, of)]
+    return _by_row(padded, of)
 
 
 def merge_sites(
@@ -236,15 +236,17 @@ def merge_sites(
         starts = torch.tensor([longest if t is None else longest - t.shape[3] for t in tensors])
         visible = torch.arange(longest) >= starts[list(of)][:, None]
         merged[site] = SitePrefix(
-            torch.cat(padded)[_lines(padded, of)],
+            _by_row(padded, of),
             None if visible.all() else visible.to(some.device),
         )
     return merged
 
 
-def _lines(tensors: Sequence[Tensor], of: Sequence[int]) -> list[int]:
-    """Each row's line in the concatenated tensors, which hold one line for all or one a row."""
+def _by_row(tensors: Sequence[Tensor], of: Sequence[int]) -> Tensor:
+    """One line for each row, out of tensors that hold one line for all or one a row."""
     starts = [0]
     for tensor in tensors:
         starts.append(starts[-1] + len(tensor))
-    return [starts[n] + (row if len(tensors[n]) > 1 else 0) for row, n in enumerate(of)]
+    lines = [starts[n] + (row if len(tensors[n]) > 1 else 0) for row, n in enumerate(of)]
+    whole = torch.cat(list(tensors))
+    return whole if lines == list(range(len(whole))) else whole[lines]

@@ -41,7 +41,8 @@ class Slots:
         Raises what `FrozenModel` raises for prompts and rows that do not fit.
         """
         batch = self.model.collate(encoded, reserve=reserve)
-        last = batch.mask.sum(1) - 1
+        lengths = batch.mask.sum(1)
+        last = lengths - 1
         rows = torch.arange(len(batch), device=self.model.device)
 
         def newest(_layer: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -57,9 +58,9 @@ class Slots:
             ends = inputs["position_ids"][rows, last] + 1
         remembered: list[Pairs] = []
         prefixes = []
-        for row in range(len(batch)):
-            before = None if prefix is None else prefix.of_row(row, int(last[row]))
-            remembered.append(pairs_of(sites["self"], row, batch.mask[row], before))
+        for row, length in enumerate(lengths.tolist()):
+            before = None if prefix is None else prefix.of_row(row, length - 1)
+            remembered.append(pairs_of(sites["self"], row, length, before))
             prefixes.append(0 if before is None else before.shape[2])
         self.columns.append(remembered)
         self.positions = torch.cat([self.positions, ends])
@@ -105,16 +106,17 @@ class Slots:
         return {"full_attention": seen[:, None, None], "sliding_attention": windowed}
 
 
-def pairs_of(recorded: Pairs, row: int, own: Tensor, before: Tensor | None = None) -> Pairs:
+def pairs_of(recorded: Pairs, row: int, length: int, before: Tensor | None = None) -> Pairs:
     """A row's keys and values out of a batch's, each [B, H_kv, T, d_head] in every layer.
 
-    own     [T] bool, the row's tokens
+    length  of the row's own tokens; what follows them is padding
     before  what comes to stand before them, [L, 2, P, H_kv, d_head]
     """
     pairs = []
     for layer, (keys, values) in enumerate(recorded):
-        pair = torch.stack([keys[row][:, own], values[row][:, own]])  # [2, H_kv, T, d_head]
+        own = keys[row, :, :length], values[row, :, :length]
         if before is not None:
-            pair = torch.cat([before[layer].transpose(1, 2).to(pair.dtype), pair], dim=2)
-        pairs.append((pair[0], pair[1]))
+            first = before[layer].to(keys.dtype).transpose(1, 2)  # [2, H_kv, P, d_head]
+            own = torch.cat([first[0], own[0]], dim=1), torch.cat([first[1], own[1]], dim=1)
+        pairs.append(own)
     return pairs

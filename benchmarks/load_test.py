@@ -1,6 +1,6 @@
 """A server under load for a long time: nothing fails that is not the client's fault, nothing grows.
 
-    python benchmarks/bench_soak.py [--minutes 10] [--size tiny] [--prompts 100] [--record]
+    python benchmarks/load_test.py [--minutes 10] [--size tiny] [--prompts 100] [--record]
 
 The server is a process of its own on loopback. First as many clients as it has rows ask one after
 the other, which is its capacity; then requests come by chance at 80 % of that, some of whose
