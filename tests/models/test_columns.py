@@ -31,7 +31,8 @@ def test_storage_is_kept_where_all_rows_have_gone():
     assert columns.layers[0].store is there
     keys, seen = held(columns)
     assert keys.shape == (1, HEADS, 4, SIZE)
-    assert (keys == 3.0).all() and seen.all()
+    assert (keys == 3.0).all()
+    assert seen.all()
 
 
 def test_nothing_of_the_rows_before_is_left_beside_new_ones():

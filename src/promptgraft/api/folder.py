@@ -13,7 +13,7 @@ from promptgraft.analysis import curves
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.job import Job, validated_by
 from promptgraft.tasks import Row, Task
-from promptgraft.training import Evaluation, Outcome
+from promptgraft.training import Evaluation, Outcome, processes
 
 SAMPLES = 20  # answers that results.json keeps
 
@@ -69,6 +69,8 @@ def rows_to_score(task: Task, config: TuneConfig) -> list[Row]:
 
 def begin(folder: Path, config: TuneConfig, resume: bool) -> None:
     """Make the folder and write its settings; a checkpoint of a run with others goes."""
+    if not processes.first():
+        return
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
         drop_checkpoint(folder)

@@ -23,7 +23,16 @@ from promptgraft.modules import PromptModule, Start
 from promptgraft.prompts import Prompt
 from promptgraft.tasks import Task
 from promptgraft.tasks.wording import Labels, with_labels, with_prefix
-from promptgraft.training import Evaluation, Objective, Outcome, Report, encode, evaluate, train
+from promptgraft.training import (
+    Evaluation,
+    Objective,
+    Outcome,
+    Report,
+    encode,
+    evaluate,
+    processes,
+    train,
+)
 from promptgraft.transfer import across_tasks
 from promptgraft.transfer.across_tasks import AdaptivePrompt, Transfer, stored
 from promptgraft.transfer.across_tasks.mixture import Sampling, mixture
@@ -96,6 +105,7 @@ def tune_jointly(
 
     Raises as `tune` does.
     """
+    processes.alone("Tuning several tasks together")
     module, jobs = prepare_jointly(config, model, given, library)
     config = config.model_copy(update=jobs[0].settled)
     folder = config.folder()

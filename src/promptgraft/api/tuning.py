@@ -30,7 +30,7 @@ from promptgraft.models import FrozenModel
 from promptgraft.modules import PromptModule
 from promptgraft.prompts import Prompt, PromptCard
 from promptgraft.tasks import Task
-from promptgraft.training import Evaluation, Outcome, Report, evaluate, read, train
+from promptgraft.training import Evaluation, Outcome, Report, evaluate, processes, read, train
 from promptgraft.transfer.across_tasks import AdaptivePrompt, Transfer, frozen, stored
 
 
@@ -88,6 +88,9 @@ def tune(
     the model too (ptg with backbone=tuned), it is written to `model` in the run's folder, and the
     prompt beside it is of that model: the library keeps prompts of models that others have too.
 
+    Started by `accelerate launch`, the processes divide the rows of every batch, to the same prompt
+    as one process; the first one alone writes and scores, the others return the prompt unscored.
+
     Raises ConfigError, DataError, WrongModelError, TrainingError or StoppedError (after Ctrl-C).
     """
     if config is None:
@@ -102,6 +105,7 @@ def tune(
     if config.method == AUTO and resume and not choosing.under_way(config.folder()):
         config = read(TuneConfig, config.folder() / "config.yaml", {"out": config.folder()})
     if config.method == AUTO:
+        processes.alone("method=auto")
         before = choosing.tunings(config)
         config, loaded, known = choosing.choose(config, loaded, known, library, resume, report)
         report, resume = choosing.shifted(report, before, before + 1), False
@@ -121,6 +125,9 @@ def tune(
         resume,
         naming(report, job.task),
     )
+    if not processes.first():
+        prompt, _ = stored(frozen_as(job.module, card_of(config, job, {})))
+        return Run(prompt, str(folder), outcome, None, folder)
     own_model = isinstance(job.module, Transfer) and job.module.tuned is not None
     if own_model:
         job.model.save(folder / "model")

@@ -15,7 +15,7 @@ from promptgraft.api.multitask import begin_with_others
 from promptgraft.api.samples import with_samples
 from promptgraft.models import FrozenModel
 from promptgraft.tasks import Task
-from promptgraft.training import Evaluation, Outcome, Report, evaluate, train
+from promptgraft.training import Evaluation, Outcome, Report, evaluate, processes, train
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,15 @@ def tune_weights(
     outcome = train(
         job.module, job.encoded, job.objective, settings, folder, validate, resume, told
     )
+    share = job.module.share()
+    if not processes.first():
+        return Weights(outcome, None, share, folder, {})
     test = rows_to_score(job.task, config)
     evaluation = None
     if test:
         evaluation = evaluate(job.model, job.task, test, None, job.template, **config.decoding)
     with files.whole_file(folder / "weights.safetensors") as temporary:
         save_file({n: t.contiguous() for n, t in job.module.tensors().items()}, temporary)
-    share = job.module.share()
     summary = summary_of(job, outcome, evaluation, test) | {"share": share}
     write_results(folder, summary)
     return Weights(outcome, evaluation, share, folder, summary)

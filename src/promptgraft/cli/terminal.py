@@ -100,11 +100,16 @@ def progress(what: str) -> Iterator[Callable[[Report], None]]:
     """One line on standard error: what, step, loss, metric, rate, time left.
 
     Yields a function that takes the reports of a run. How it ended stays on the screen. Where no
-    one watches (a log file), a line now and then.
+    one watches (a log file), a line now and then. Of several processes the first one tells.
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
+    from promptgraft.training import processes
+
+    if not processes.first():
+        yield lambda _: None
+        return
     watched = sys.stderr.isatty()
     columns = SpinnerColumn(), TextColumn("{task.description}")
     started = said = time.monotonic()

@@ -115,7 +115,7 @@ def command(
 
     from promptgraft import api
     from promptgraft.library import Library
-    from promptgraft.training import parse_settings, read
+    from promptgraft.training import parse_settings, processes, read
 
     pairs = [word for word in words if "=" in word]
     store = Library(library)
@@ -123,7 +123,8 @@ def command(
     if resume:
         with terminal.progress(f"{resume}") as report:
             run = api.resume(resume, library=store, report=report)
-        _print(run, store, as_json)
+        if processes.first():
+            _print(run, store, as_json)
         return
     if tasks:
         given["task"] = "+".join(tasks)
@@ -136,7 +137,8 @@ def command(
         return
     with terminal.progress(f"{settings.task} on {settings.model}") as report:
         run = api.run(settings, library=store, report=report)
-    _print(run, store, as_json)
+    if processes.first():
+        _print(run, store, as_json)
 
 
 def _print(run: Run | JointRun | Weights, library: Library, as_json: bool) -> None:

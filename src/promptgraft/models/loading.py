@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -178,7 +179,7 @@ def dtype(name: str, place: torch.device) -> torch.dtype:
 def best_device() -> torch.device:
     """A CUDA device if there is one, then Apple's, then the processor."""
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # by accelerate launch
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")

@@ -20,8 +20,9 @@ from promptgraft.transfer.across_models.recipes import DEFAULT, PAPER
 
 
 def plain(**settings: Any) -> Code:
-    """A code of embeddings as they are, not scaled."""
-    return Code.model_validate({"frame": "plain", "normalise": False} | settings)
+    """A code of all anchors' embeddings as they are, not scaled."""
+    base = {"frame": "plain", "normalise": False, "anchors": None}
+    return Code.model_validate(base | settings)
 
 
 METHODS: Mapping[str, Method] = {
@@ -57,12 +58,16 @@ METHODS: Mapping[str, Method] = {
     },
     "nearest word, states": Discretize(frame="states"),
     "linear map, states": Linear(frame="states"),
-    **{f"code of {n}, states, scaled": Code(atoms=n) for n in (2, 4, 8, 16, 32)},
-    "code of 8, states": Code(normalise=False),
-    **{f"code of 8, states, {n:,} anchors": Code(anchors=n) for n in (1000, 3000)},
+    "the default": DEFAULT,
+    "code of 8, states, 1,000 anchors": Code(anchors=1000),
+    **{
+        f"code of {n}, states, all anchors": Code(atoms=n, anchors=None)
+        for n in (2, 4, 8, 16, 32)
+    },
+    "code of 8, states, all anchors, not scaled": Code(anchors=None, normalise=False),
 }  # fmt: skip
 # What sources of other trainings are moved by.
-SENT = ("the paper", "rotation, scaled", "code of 8, states, scaled")
+SENT = ("the paper", "rotation, scaled", "the default")
 
 
 def compared(moves: Moves, split: str) -> dict[str, tuple[Mean, Mean]]:

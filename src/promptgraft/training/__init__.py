@@ -1,5 +1,6 @@
 """Tuning a prompt module against a frozen model, and judging the result."""
 
+from promptgraft.training import processes
 from promptgraft.training.baselines import FineTuning
 from promptgraft.training.checkpoint import Progress
 from promptgraft.training.config import TrainingConfig, parse_settings, read
@@ -22,6 +23,7 @@ __all__ = [
     "mean_loss",
     "parse_settings",
     "predict",
+    "processes",
     "read",
     "train",
     "train_many",

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from promptgraft import files
 from promptgraft.errors import ConfigError, StoppedError, TrainingError
 from promptgraft.models import Emitter, Encoded
-from promptgraft.training import checkpoint
+from promptgraft.training import checkpoint, processes
 from promptgraft.training.batches import Batches
 from promptgraft.training.checkpoint import Progress
 from promptgraft.training.config import TrainingConfig
@@ -76,8 +76,8 @@ def train(
     resume    go on from the checkpoint in `folder`, to the same result as without the stop
 
     The loss of a step is the mean over all labels of its batch, or over its rows (`average`),
-    however it is divided over parts and devices. Raises TrainingError if the loss is not finite or
-    runs away, StoppedError after Ctrl-C, with a checkpoint saved.
+    however it is divided over parts and processes. Raises TrainingError if the loss is not finite
+    or runs away, StoppedError after Ctrl-C, with a checkpoint saved.
     """
     accelerator = Accelerator(cpu=objective.model.device.type == "cpu")
     optimizer = torch.optim.AdamW(
@@ -87,7 +87,6 @@ def train(
     module.to(objective.model.device)
     if resume:
         progress, best = checkpoint.load(folder / "checkpoint", module, optimizer)
-    prepared: nn.Module = accelerator.prepare(module)
     batches = Batches([len(row) for row in encoded], config.batch_size, config.seed)
     robust = Robust(config, objective.model)
     recent: deque[float] = deque(maxlen=SMOOTHED)
@@ -106,9 +105,9 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * factor
             rows = [encoded[number] for number in batches[progress.step]]
-            emit = robust.emitter(prepared, progress.step)
+            emit = robust.emitter(module, progress.step)
             loss, norm = _step(
-                accelerator, prepared, emit, optimizer, objective, rows, config, robust.penalty
+                accelerator, module, emit, optimizer, objective, rows, config, robust.penalty
             )
             progress.step += 1
             recent.append(loss)
@@ -117,7 +116,7 @@ def train(
             line["gradient_norm"] = norm
             last = progress.step == config.steps
             if validate is not None and (last or progress.step % config.evaluate_every == 0):
-                score = validate()
+                score = processes.from_first(accelerator, validate)
                 line["validation"] = score
                 if progress.best_score is None or score > progress.best_score:
                     progress.best_score, progress.best_step = score, progress.step
@@ -126,10 +125,10 @@ def train(
                     progress.waited += 1
             seconds = time.monotonic() - started
             log({**line, "seconds": round(seconds, 3)})
-            if report is not None:
+            if report is not None and accelerator.is_main_process:
                 left = seconds / (progress.step - began_at) * (config.steps - progress.step)
                 report(Report(progress.step, config.steps, loss, score, left))
-            if stopping():
+            if processes.any_of(accelerator, stopping()):
                 save()
                 raise StoppedError(
                     f"Stopped at step {progress.step} of {config.steps}. "
@@ -173,20 +172,18 @@ def _step(
     emit     what gives the rows their prompts: the module, perhaps with noise
     penalty  of the module, added to the mean loss; the loss that is returned is without it
     """
-    processes = accelerator.num_processes
-    mine = rows[accelerator.process_index :: processes]
+    mine = rows[accelerator.process_index :: accelerator.num_processes]
     parts = [
         part for start in range(config.accumulate) if (part := mine[start :: config.accumulate])
     ]
     count = averaged_over(rows, config.average)
     total = torch.zeros((), device=accelerator.device)
-    for number, part in enumerate(parts):
-        synced = number == len(parts) - 1
-        with nullcontext() if synced else accelerator.no_sync(module):
-            loss = objective(emit, part) / count
-            whole = loss + penalty(module).to(loss.device) * len(part) / len(rows)
-            accelerator.backward(whole * processes)  # devices average their gradients
+    for part in parts:
+        loss = objective(emit, part) / count
+        whole = loss + penalty(module).to(loss.device) * len(part) / len(rows)
+        accelerator.backward(whole)
         total += loss.detach()
+    processes.add_gradients(accelerator, module)
     norm = accelerator.clip_grad_norm_(module.parameters(), config.clip)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

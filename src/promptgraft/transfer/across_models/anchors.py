@@ -53,18 +53,15 @@ def choose(
 ) -> list[str]:
     """Some of the shared words.
 
-    wanted  None: all; a number of them; or a list of words or a file with one word a line, of
-            which the shared ones are taken (a word without leading blank means the whole word)
+    wanted  None: all; at most so many of them; or a list of words or a file with one word a line,
+            of which the shared ones are taken (a word without leading blank means the whole word)
     by      with a number: the most frequent ones, or random ones by `seed`
 
-    Raises ConfigError if the file cannot be read, if there are fewer words than wanted, or if no
-    word of the list is shared.
+    Raises ConfigError if the file cannot be read, or if no word of the list is shared.
     """
     if wanted is None:
         return shared
     if isinstance(wanted, int):
-        if wanted > len(shared):
-            raise ConfigError(f"anchors: {wanted} wanted, the models share {len(shared)} words.")
         if by == "frequent":
             return shared[:wanted]
         order = torch.randperm(len(shared), generator=Generator().manual_seed(seed))

@@ -12,7 +12,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from promptgraft.transfer.across_models.method import METHODS, FrameName, Method, Sent, Space
+from promptgraft.transfer.across_models.method import (
+    METHODS,
+    Anchors,
+    FrameName,
+    Method,
+    Sent,
+    Space,
+)
 
 
 @METHODS.register("code")
@@ -24,6 +31,7 @@ class Code(Method):
 
     normalise: bool = True
     frame: FrameName = "states"
+    anchors: Anchors = 3000  # the more, the longer their states take; more gave nothing
     by: Literal["pursuit", "softmax"] = "pursuit"
     """pursuit: orthogonal matching pursuit; softmax: weights by cosine, all positive."""
     atoms: int = Field(default=8, gt=0)

@@ -15,6 +15,7 @@ from promptgraft.modules.registry import Registry
 from promptgraft.transfer.across_models.anchors import choose, shared_anchors
 from promptgraft.transfer.across_models.words import vocabulary
 
+Anchors = Annotated[int, Field(gt=0)] | Path | tuple[str, ...] | None
 FrameName = Literal["plain", "centred", "whitened", "states"]
 
 
@@ -66,9 +67,9 @@ class Method(BaseModel, ABC):
     frame: FrameName = "plain"
     """Coordinates in which the spaces are compared: as they are, centred, whitened too; or states,
     what the sources' first layers make of a vector that stands alone, the target's as they are."""
-    anchors: Annotated[int, Field(gt=0)] | Path | tuple[str, ...] | None = None
-    """None: all words that are one token for every model; so many of them; or a list of words or
-    a file with one on each line, of which the shared ones are taken."""
+    anchors: Anchors = None
+    """None: all words that are one token for every model; at most so many of them; or a list of
+    words or a file with one on each line, of which the shared ones are taken."""
     anchors_by: Literal["frequent", "random"] = "frequent"
     """Which ones, with a number."""
     anchors_seed: int = 0
