@@ -16,10 +16,13 @@ from types import SimpleNamespace
 
 import common
 import torch
+from tokenizers import Tokenizer, models
 from torch import Tensor
+from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from promptgraft.models import loading
-from promptgraft.transfer.across_models import Relative, exact
+from promptgraft.models import FrozenModel, loading
+from promptgraft.prompts import PromptCard, SoftPrompt
+from promptgraft.transfer.across_models import Relative, exact, transfer
 from promptgraft.transfer.across_models.method import Sent, Space
 from promptgraft.transfer.across_models.relative import matching_loss, relative_representation
 
@@ -141,6 +144,30 @@ def many(size: Size, prompts: int) -> str:
     return f"{prompts} prompts to one target: {took:.1f} s, {more:.0f} MiB more at the peak."
 
 
+def bert(size: Size, width: int) -> FrozenModel:
+    """A masked model of random weights with a word for each anchor; one layer, as no more run."""
+    core = Tokenizer(models.WordLevel({f"▁w{n}": n for n in range(size.anchors + 4)}, "▁w0"))
+    special = dict(cls_token="▁w0", sep_token="▁w1", mask_token="▁w2", pad_token="▁w3")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, **special)
+    config = BertConfig(vocab_size=size.anchors + 4, hidden_size=width, intermediate_size=4 * width,
+                        num_hidden_layers=1, num_attention_heads=max(1, width // 64))  # fmt: skip
+    torch.manual_seed(width)
+    return FrozenModel(BertForMaskedLM(config), tokenizer, f"bert of {width}")
+
+
+def default(size: Size, rounds: int) -> str:
+    """The default method between two models whose tables are in memory."""
+    source, target = bert(size, size.source), bert(size, size.target)
+    card = PromptCard(kind="soft-prompt", length=size.rows, base=source.reference)
+    prompt = SoftPrompt(table(size.rows, size.source, 3), card)
+    first = seconds(lambda: transfer([prompt], [source], target), 1)
+    then = seconds(lambda: transfer([prompt], [source], target), rounds)
+    return (
+        f"The default, whole, from a BERT of {size.source} to one of {size.target} dimensions that "
+        f"share {size.anchors:,} words: {first:.2f} s the first time, then {then:.2f} s."
+    )
+
+
 LEGEND = """\
 K anchors, D the target's embedding size, P virtual tokens. Seconds: `search` of Adam at the paper's
 settings, `first` of the closed form when the target is new, `then` with its factor from the disk.
@@ -170,7 +197,7 @@ def main(arguments: list[str] | None = None) -> None:
         heads = ["K", "D", "P", "factor s", "then s", f"top-{size.top_k} s"]
         grown = common.table(heads, growth(size, options.rounds))
         print(f"\n{grown}", flush=True)
-        total = many(size, options.prompts)
+        total = f"{many(size, options.prompts)}\n\n{default(size, options.rounds)}"
     print(f"\n{total}")
     if options.record:
         note = f"{options.note}\n\n" if options.note else ""

@@ -168,6 +168,27 @@ def test_teaching_shows_the_target_the_answers_of_the_source_alone(place, monkey
     assert len(moves.library.list()) == tuned == 3 * len(names) * len(NAMES)
 
 
+def test_what_ranks_moved_prompts():
+    """The loss ranks one relation rightly and the other the wrong way round; the source's own
+    accuracy ranks both."""
+
+    class Measured:
+        names, seeds, relations = ("a", "b", "c"), 2, ("P1", "P2", "the same for all")
+
+        def tuned(self, name, seed, split):
+            return dict.fromkeys(self.relations, 10.0 * ord(name) + seed)
+
+        def moved(self, sources, target, method, seed, split):
+            good = self.tuned(sources[0], seed, split)
+            loss = {"P1": -good["P1"], "P2": good["P2"], "the same for all": 0.5}
+            return moves_of.Moved(good | {"the same for all": 7.0}, loss)
+
+    rows = grafting.by_trust(Measured(), "validation").rows
+    assert [row[0] for row in rows] == ["the paper"] * 2 + ["the default"] * 2
+    assert rows[0][1:] == ["matching loss", "0.0 [-100.0, 100.0]"]
+    assert rows[1][1:] == ["the source's own accuracy", "100.0 [100.0, 100.0]"]
+
+
 def test_classes_are_asked_among_their_words(place, monkeypatch):
     for split, count in (("train", 12), ("validation", 4), ("test", 6)):
         rows = [{"text": f"film {n}", "label": n % 2} for n in range(count)]

@@ -91,6 +91,7 @@ STUDIES.items["grafting"] = Study(
             (split, grafting.table),
             (f"trainings-{split}", grafting.by_training),
             (f"taught-{split}", grafting.by_teaching),
+            (f"trust-{split}", grafting.by_trust),
         )
     },
 )

@@ -7,6 +7,8 @@ alone, no method sees them.
 from collections.abc import Mapping
 from typing import Any
 
+from scipy.stats import spearmanr
+
 from promptgraft.studies.intervals import Mean, difference, mean
 from promptgraft.studies.moves import RANDOM, Moves
 from promptgraft.studies.ptfer import Measured, accuracies, by_relation, pairs
@@ -153,3 +155,38 @@ def by_teaching(moves: Moves, split: str) -> Table:
     ]
     title = f"Taught by the source's answers, {split} facts"
     return Table(f"taught-{split}", title, ["prompts", "accuracy", "minus tuned on labels"], rows)
+
+
+def by_trust(moves: Moves, split: str) -> Table:
+    """How well what is known without the target's labels ranks the prompts that are moved to it.
+
+    Spearman's correlation with their accuracy, over the sources and seeds of a target and relation;
+    where all are as good as each other there is nothing to rank.
+    """
+    rows: list[list[str]] = []
+    for name in ("the paper", "the default"):
+        found: dict[str, dict[str, list[float]]] = {}
+        for target in moves.names:
+            runs = [
+                (source, seed)
+                for source in moves.names if source != target
+                for seed in range(moves.seeds)
+            ]  # fmt: skip
+            moved = [
+                moves.moved([source], target, METHODS[name], seed, split=split)
+                for source, seed in runs
+            ]
+            own = [moves.tuned(source, seed, split="validation") for source, seed in runs]
+            for relation in moves.relations:
+                accuracy = [one.accuracy[relation] for one in moved]
+                known = {
+                    "matching loss": [-one.loss[relation] for one in moved],
+                    "the source's own accuracy": [one[relation] for one in own],
+                }
+                for measure, values in known.items():
+                    if len(set(values)) > 1 and len(set(accuracy)) > 1:
+                        rank = 100 * float(spearmanr(values, accuracy).statistic)
+                        found.setdefault(measure, {}).setdefault(relation, []).append(rank)
+        rows += [[name, measure, str(mean(list(own.values())))] for measure, own in found.items()]
+    title = f"What ranks moved prompts, {split} facts: Spearman's correlation with accuracy x 100"
+    return Table(f"trust-{split}", title, ["method", "known", "correlation"], rows)

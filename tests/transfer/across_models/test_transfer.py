@@ -62,7 +62,8 @@ def test_every_method_gives_a_prompt_and_says_how(name):
     target.check(moved)
     card = moved.card
     assert card.method == f"transfer:{name}"
-    assert card.hyperparameters["transfer"]["anchors"] is None
+    anchors = METHODS[name].model_fields["anchors"].default
+    assert card.hyperparameters["transfer"]["anchors"] == anchors
     assert card.hyperparameters["labels_used"] is False
     assert 0 <= card.hyperparameters["trust"]["matching_loss"] <= 2
 

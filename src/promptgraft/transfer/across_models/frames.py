@@ -8,7 +8,7 @@ is, for the new prompt must live there.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from promptgraft.models import FrozenModel
 from promptgraft.models.states import lone_states
 from promptgraft.transfer.across_models.method import FrameName, Sent, Space, tokens_of
 
+_SEEN: WeakKeyDictionary[FrozenModel, dict[tuple[str, ...], Tensor]] = WeakKeyDictionary()
 FLOOR = 1e-4  # of the largest variance: directions below it are left as small as they are
 
 
@@ -75,7 +76,9 @@ def sent_in(one: Sent, kind: FrameName) -> Sent:
     return Sent(frame.enter(one.vectors), framed(one.space, frame, kind))
 
 
-@lru_cache(maxsize=4)
 def _states_of(model: FrozenModel, words: tuple[str, ...]) -> Tensor:
-    """The anchors' states [K, H] in a model: one look at every word, remembered."""
-    return lone_states(model, model.embed(tokens_of(words, model)))
+    """The anchors' states [K, H] in a model: one look at every word, remembered with the model."""
+    seen = _SEEN.setdefault(model, {})
+    if words not in seen:
+        seen[words] = lone_states(model, model.embed(tokens_of(words, model)))
+    return seen[words]
