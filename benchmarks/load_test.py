@@ -158,14 +158,15 @@ class Clients:
     async def load(self, rate: float, seconds: float, server: psutil.Process) -> tuple[Seen, list]:
         """Requests by chance, `rate` a second; what was seen, and memory (seconds, bytes)."""
         seen, memory, asked = Seen(), [], set()
-        start = now = time.perf_counter()
+        start = now = due = time.perf_counter()
         while now - start < seconds:
             task = asyncio.create_task(self.one(seen))
             asked.add(task)
             task.add_done_callback(asked.discard)
             if not memory or now - start - memory[-1][0] >= min(1.0, seconds / 50):
                 memory.append((now - start, server.memory_info().rss))
-            await asyncio.sleep(self.picks.expovariate(rate))
+            due += self.picks.expovariate(rate)  # not from now on: asking takes time, too
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
             now = time.perf_counter()
         await asyncio.gather(*asked)
         return seen, memory

@@ -31,11 +31,14 @@ def solve(relative: Tensor, mask: Tensor | None, target: Space, ridge: float = R
     The factorisation for all anchors serves every prompt that is moved to this target: it is kept
     on disk.
     """
-    unit = normalize(target.anchors, dim=-1)  # Âᵀ
+    anchors = target.anchors
 
     def factor() -> Tensor:
-        return factors.cached(target, ridge, lambda: cholesky(unit, ridge))
+        return factors.cached(target, ridge, lambda: cholesky(normalize(anchors, dim=-1), ridge))
 
+    if mask is None and len(anchors) >= anchors.shape[1]:
+        return _solved(relative / lengths(anchors) @ anchors, factor)
+    unit = normalize(anchors, dim=-1)  # Âᵀ
     if mask is None:
         return _closest(relative, unit, factor)
     found, done = _by_gradients(relative, mask, unit, factor, ridge)
@@ -51,8 +54,19 @@ def _closest(relative: Tensor, unit: Tensor, factor: Callable[[], Tensor]) -> Te
     if len(unit) < unit.shape[1]:  # of the many solutions the one of least norm
         solved: Tensor = relative @ torch.linalg.pinv(unit).T
     else:
-        solved = torch.cholesky_solve((relative @ unit).double().T, factor()).T.float()
+        solved = _solved(relative @ unit, factor)
     return solved
+
+
+def _solved(right: Tensor, factor: Callable[[], Tensor]) -> Tensor:
+    """Rows [P, D] for the right sides (Âr)ᵀ, [P, D]."""
+    return torch.cholesky_solve(right.double().T, factor()).T.float()
+
+
+def lengths(anchors: Tensor) -> Tensor:
+    """Of the anchors [K, D]: [K], none of them zero. To divide by them at the end saves a copy of
+    the anchors, which takes longer than all that is computed with it."""
+    return anchors.norm(dim=-1).clamp_min(1e-12)
 
 
 def _by_gradients(

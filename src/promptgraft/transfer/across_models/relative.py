@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from promptgraft.transfer.across_models import exact, search
+from promptgraft.transfer.across_models.exact import lengths
 from promptgraft.transfer.across_models.method import METHODS, Method, Sent, Space
 
 
@@ -19,7 +20,7 @@ def relative_representation(prompt: Tensor, anchors: Tensor) -> Tensor:
     anchors  [K, D]  the anchors' rows of the same model's embedding table
     returns  [P, K]  in [-1, 1]
     """
-    return normalize(prompt, dim=-1) @ normalize(anchors, dim=-1).T
+    return normalize(prompt, dim=-1) @ anchors.T / lengths(anchors)
 
 
 def relatives(sent: Sequence[Sent]) -> list[Tensor]:
