@@ -60,7 +60,8 @@ def _closest(relative: Tensor, unit: Tensor, factor: Callable[[], Tensor]) -> Te
 
 def _solved(right: Tensor, factor: Callable[[], Tensor]) -> Tensor:
     """Rows [P, D] for the right sides (Âr)ᵀ, [P, D]."""
-    return torch.cholesky_solve(right.double().T, factor()).T.float()
+    solved: Tensor = torch.cholesky_solve(right.double().T, factor()).T.float()
+    return solved
 
 
 def lengths(anchors: Tensor) -> Tensor:
