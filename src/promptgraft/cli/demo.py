@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Example:
 $ promptgraft demo
-sst2 on mini/bert-s  300/300  loss 0.636  validation accuracy 70.7  0:18
+sst2 on mini/bert-s  300/300  loss 0.636  validation accuracy 70.7  0:21
   accuracy  60.3 (57.2 to 63.5)  mini/bert-s, no prompt
   accuracy  63.1 (60.2 to 66.1)  mini/bert-s, manual wording: {text} Did they like it ? {mask} .
   accuracy  68.1 (65.1 to 71.1)  mini/bert-s, the tuned prompt
   accuracy  58.3 (55.4 to 61.2)  mini/bert-m, no prompt
   accuracy  57.7 (54.8 to 60.8)  mini/bert-m, manual wording: {text} Did they like it ? {mask} .
-  accuracy  66.4 (63.5 to 69.3)  mini/bert-m, the same prompt, moved without training
-e2e on mini/gpt2-m  183/800  loss 2.660  validation loss 2.490  6.7/s  1:32 left
-e2e on mini/gpt2-m  402/800  loss 2.324  validation loss 2.312  7.3/s  0:57 left
-e2e on mini/gpt2-m  646/800  loss 2.331  validation loss 2.288  8.1/s  0:21 left
-e2e on mini/gpt2-m  800/800  loss 2.339  validation loss 2.281  2:06
+  accuracy  66.6 (63.8 to 69.5)  mini/bert-m, the same prompt, moved without training
+e2e on mini/gpt2-m  165/800  loss 2.577  validation loss 2.490  6.1/s  1:44 left
+e2e on mini/gpt2-m  395/800  loss 2.085  validation loss 2.343  7.6/s  0:59 left
+e2e on mini/gpt2-m  609/800  loss 2.296  validation loss 2.288  7.1/s  0:27 left
+e2e on mini/gpt2-m  800/800  loss 2.339  validation loss 2.281  2:15
   BLEU  30.8 (28.6 to 32.8)  mini/gpt2-m, no prompt
   BLEU  35.6 (32.9 to 38.3)  mini/gpt2-m, the tuned prefix
 

@@ -15,13 +15,14 @@ $ promptgraft doctor
 promptgraft  0.1.0
 Software     python 3.11.7, torch 2.13.0+cpu, transformers 5.23.0, tokenizers 0.23.3
              safetensors 0.8.0, accelerate 1.15.0, huggingface_hub 2.4.0, peft 0.21.2
+             ray 2.60.0, gradio 6.31.0
 Devices      x86_64 processor, 2 cores
 Threads      2
-dtype        bfloat16: bfloat16 multiplies 3.5 times as fast as float32 here
-Minis        mini/bert-m, mini/bert-s, mini/gpt2-m
+dtype        bfloat16: bfloat16 multiplies 3.2 times as fast as float32 here
+Minis        mini/bart-s, mini/bert-m, mini/bert-s, mini/gpt2-m, mini/gpt2-s, mini/roberta-s, mini/t5-s
 Tasks        agnews, e2e, sst2
 Data folder  none; set PROMPTGRAFT_DATA for more tasks
-Library      ~/.promptgraft/library, 7 prompts
+Library      ~/.promptgraft/library, 13 prompts
 Hub          cannot be reached; minis, local folders and what was downloaded before work without
 """
 

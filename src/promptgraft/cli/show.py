@@ -27,6 +27,7 @@ Template   {prompt} {text} {mask} .
 Words      0 = negative, 1 = positive
 Method     transfer:code
 Settings   labels_used=False
+           transfer.anchors=3000
            transfer.anchors_by=frequent
            transfer.anchors_seed=0
            transfer.atoms=8
@@ -34,12 +35,12 @@ Settings   labels_used=False
            transfer.frame=states
            transfer.normalise=True
            transfer.temperature=0.02
-           trust.anchors=8935
-           trust.coverage=0.9994
-           trust.matching_loss=0.01536
+           trust.anchors=3000
+           trust.coverage=0.3356
+           trust.matching_loss=0.01746
            trust.mean_to_std=1.064
 Data       0c2c91d19c52
-Created    2026-11-22T02:11:30Z
+Created    2026-11-22T04:51:35Z
 Made with  promptgraft 0.1.0
 Parents    └─ transferred-from sst2@mini/bert-s
 Folder     ~/.promptgraft/library/97/sst2@mini%2Fbert-m

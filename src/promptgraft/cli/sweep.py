@@ -32,8 +32,8 @@ done    method=prefix seed=0
 done    method=prefix seed=1
 done    method=prefix seed=2
 METHOD       VALIDATION ACCURACY  ACCURACY             SEEDS
-soft-prompt  69.0 (63.8 to 74.2)  69.1 (67.6 to 70.7)      3
-prefix       69.5 (67.7 to 71.2)  68.8 (66.9 to 70.8)      3
+soft-prompt  69.0 (63.8 to 74.2)  69.2 (67.3 to 71.0)      3
+prefix       69.4 (68.1 to 70.7)  68.8 (66.8 to 70.7)      3
 
 \b
 Table   sweeps/sweep/table.csv
