@@ -56,5 +56,6 @@ def from_first(accelerator: Accelerator, measure: Callable[[], float]) -> float:
     if accelerator.num_processes == 1:
         return measure()
     value = measure() if accelerator.is_main_process else 0.0
-    told: Tensor = accelerator.reduce(torch.tensor(value, device=accelerator.device), "sum")
+    own = torch.tensor(value, dtype=torch.float64, device=accelerator.device)
+    told: Tensor = accelerator.reduce(own, "sum")
     return told.item()
