@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 from promptgraft.cli import terminal
@@ -13,13 +14,14 @@ EPILOG = """\b
 Example:
 $ promptgraft doctor
 promptgraft  0.1.0
-Software     python 3.11.7, torch 2.13.0+cpu, transformers 5.23.0, tokenizers 0.23.3
-             safetensors 0.8.0, accelerate 1.15.0, huggingface_hub 2.4.0, peft 0.21.2
+Software     python 3.11.7, torch 2.13.0+cpu, transformers 5.23.0, tokenizers 0.23.3,
+             safetensors 0.8.0, accelerate 1.15.0, huggingface_hub 2.4.0, peft 0.21.2,
              ray 2.60.0, gradio 6.31.0
 Devices      x86_64 processor, 2 cores
 Threads      2
 dtype        bfloat16: bfloat16 multiplies 3.2 times as fast as float32 here
-Minis        mini/bart-s, mini/bert-m, mini/bert-s, mini/gpt2-m, mini/gpt2-s, mini/roberta-s, mini/t5-s
+Minis        mini/bart-s, mini/bert-m, mini/bert-s, mini/gpt2-m,
+             mini/gpt2-s, mini/roberta-s, mini/t5-s
 Tasks        agnews, e2e, sst2
 Data folder  none; set PROMPTGRAFT_DATA for more tasks
 Library      ~/.promptgraft/library, 13 prompts
@@ -38,11 +40,11 @@ def command(library: LibraryPath = None, as_json: Json = False) -> None:
     terminal.print_facts(
         [
             ("promptgraft", str(found["promptgraft"])),
-            ("Software", _wrapped(found["versions"])),
+            ("Software", _wrapped([" ".join(pair) for pair in found["versions"].items()])),
             ("Devices", "\n".join(found["devices"])),
             ("Threads", str(found["threads"])),
             ("dtype", f"{dtype['chosen']}: {dtype['why']}"),
-            ("Minis", ", ".join(found["minis"]) or "none"),
+            ("Minis", _wrapped(found["minis"]) or "none"),
             ("Tasks", ", ".join(found["tasks"])),
             ("Data folder", found["data_folder"] or "none; set PROMPTGRAFT_DATA for more tasks"),
             ("Library", f"{found['library']}, {found['prompts']} prompts"),
@@ -51,10 +53,9 @@ def command(library: LibraryPath = None, as_json: Json = False) -> None:
     )
 
 
-def _wrapped(versions: dict[str, str]) -> str:
-    """Names and versions, four to a line."""
-    texts = [f"{name} {version}" for name, version in versions.items()]
-    return "\n".join(", ".join(texts[start : start + 4]) for start in range(0, len(texts), 4))
+def _wrapped(texts: Sequence[str]) -> str:
+    """Four to a line."""
+    return ",\n".join(", ".join(texts[n : n + 4]) for n in range(0, len(texts), 4))
 
 
 def _software() -> dict[str, Any]:
