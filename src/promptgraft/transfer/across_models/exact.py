@@ -67,7 +67,8 @@ def _solved(right: Tensor, factor: Callable[[], Tensor]) -> Tensor:
 def lengths(anchors: Tensor) -> Tensor:
     """Of the anchors [K, D]: [K], none of them zero. To divide by them at the end saves a copy of
     the anchors, which takes longer than all that is computed with it."""
-    return anchors.norm(dim=-1).clamp_min(1e-12)
+    found: Tensor = anchors.norm(dim=-1).clamp_min(1e-12)
+    return found
 
 
 def _by_gradients(
