@@ -168,11 +168,13 @@ def test_killed_stopped_and_begun_again_is_never_stopped(folder):
         job, now = event
         seed = job.config.seed
         steps[seed].append(now.step)
+        if now.step != 5:
+            return  # to look for workers takes longer than a step: the reports would pile up
         (worker,) = children(os.getpid())
         workers.add(worker)
-        if (seed, now.step, len(workers)) == (0, 5, 1):
+        if seed == 0 and len(workers) == 1:
             os.kill(worker, signal.SIGKILL)
-        if (seed, now.step) == (1, 5):
+        if seed == 1:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(StoppedError, match="Stopped with 1 of 2 jobs done"):
