@@ -93,12 +93,12 @@ def whole_folders(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
 
 def _take_place(temporary: Path, path: Path, replace: bool) -> None:
-    if path.exists() and not path.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
-    with _locked(path.parent):
+    with _locked(path.parent):  # another writer moves the folder aside for a moment
         if not path.exists():
             temporary.rename(path)
             return
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         if not replace:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         aside = temporary.with_name(temporary.name.replace(".new-", ".old-"))
