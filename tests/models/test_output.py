@@ -1,6 +1,7 @@
 """The loss taken in parts at the output layer is the cross-entropy of the logits."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from promptgraft.models import FrozenModel, output
 SOURCES = ["the film is great fun", "a dull story", "The Eagle | food : French | area : riverside"]
 WORDS = ["good", "bad", "great"]
 EXACT = 1e-5
+ROUNDING = 2**-8  # of bfloat16
 P = 4
 
 
@@ -50,8 +52,33 @@ def test_loss_is_the_cross_entropy_of_the_logits(kind: str, reduction: str):
 @pytest.mark.parametrize("positions", [1, 2, 3, 1000])
 def test_parts_of_any_size(positions: int, monkeypatch: pytest.MonkeyPatch):
     model = tiny("llama")
-    monkeypatch.setitem(output.POSITIONS, "cpu", positions)
+    monkeypatch.setattr(output, "ROOM", positions * 4 * model.model.config.vocab_size)
     assert_same(model)
+
+
+def test_kept_memory_carries_nothing_over():
+    """Larger, smaller, of other numbers, by several threads at once: a loss is always its own."""
+
+    def check(case: tuple[int, int, torch.dtype]) -> None:
+        positions, words, dtype = case
+        layer = nn.Linear(8, words, dtype=dtype).requires_grad_(False)
+        hidden = torch.randn(positions, 8, dtype=dtype, requires_grad=True)
+        labels = torch.randint(words, (positions,))
+        loss = output.cross_entropy(hidden, layer, labels)
+        expected = functional.cross_entropy(layer(hidden).float(), labels, reduction="sum")
+        assert relative(loss, expected) <= EXACT
+        gradients = [torch.autograd.grad(one, hidden)[0] for one in (loss, expected)]
+        assert relative(*gradients) <= (EXACT if dtype == torch.float32 else ROUNDING)
+
+    cases = [
+        (positions, words, dtype)
+        for dtype in (torch.float32, torch.bfloat16)
+        for positions, words in ((3, 50), (700, 900), (1, 7), (40, 2000), (700, 900))
+    ]
+    for case in cases:
+        check(case)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(check, cases * 5))
 
 
 def test_changed_logits_are_seen():

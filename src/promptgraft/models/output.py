@@ -1,9 +1,11 @@
 """The output layer: the loss at labelled positions without ever holding all of their logits.
 
 Logits are the largest tensor of a step by far: [N, V] beside hidden states of [N, D]. Here they
-exist for a few positions at a time, and the gradient is taken while they are at hand.
+exist for some positions at a time, in the same memory, and the gradient is taken while they are at
+hand.
 """
 
+import threading
 from typing import Any
 
 import torch
@@ -11,9 +13,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from transformers import PreTrainedModel
 
-# Positions at a time. Every part reads the layer's weights anew, so it should not be small.
-POSITIONS = {"cpu": 256}
-POSITIONS_ELSEWHERE = 1024
+ROOM = 2**27  # bytes of float32 logits at a time; each part reads the layer's weights anew
+
+_kept = threading.local()
 
 
 def is_plain(model: PreTrainedModel, layer: nn.Module) -> bool:
@@ -54,16 +56,22 @@ class _CrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         total = torch.zeros((), device=hidden.device)
-        most = POSITIONS.get(hidden.device.type, POSITIONS_ELSEWHERE)
-        parts = max(1, -(-len(hidden) // most))
-        room = torch.empty(-(-len(hidden) // parts), len(weight), device=hidden.device)
+        parts = max(1, -(-len(hidden) * len(weight) * torch.float32.itemsize // ROOM))
+        size = -(-len(hidden) // parts), len(weight)
+        exact, product = (
+            _room(kind, size, hidden.device) for kind in (torch.float32, weight.dtype)
+        )
+        narrow = weight.dtype != torch.float32
         slopes = (None,) * parts if gradient is None else gradient.tensor_split(parts)
         for states, own, slope in zip(
             hidden.tensor_split(parts), labels[:, None].tensor_split(parts), slopes, strict=True
         ):
-            logits = nn.functional.linear(states, weight, bias)
-            if logits.dtype != torch.float32:
-                logits = room[: len(logits)].copy_(logits)
+            given = product[: len(states)]
+            if bias is None:
+                torch.mm(states, weight.T, out=given)
+            else:
+                torch.addmm(bias, states, weight.T, out=given)
+            logits = exact[: len(states)].copy_(given) if narrow else given
             chosen = logits.gather(1, own)
             highest = logits.amax(1, keepdim=True)
             odds = logits.sub_(highest).exp_()
@@ -71,7 +79,7 @@ class _CrossEntropy(torch.autograd.Function):
             total += (sums.log() + highest - chosen).sum()
             if slope is not None:
                 wrong = odds.div_(sums).scatter_add_(1, own, torch.full_like(sums, -1.0))
-                torch.mm(wrong.to(weight.dtype), weight, out=slope)
+                torch.mm(given.copy_(wrong) if narrow else wrong, weight, out=slope)
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return total
@@ -81,3 +89,14 @@ class _CrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * outer.to(gradient.dtype), None, None, None
+
+
+def _room(dtype: torch.dtype, size: tuple[int, int], device: torch.device) -> Tensor:
+    """Memory for logits, on a processor kept from step to step: new memory costs as much there as
+    what is computed in it."""
+    if device.type != "cpu":
+        return torch.empty(size, dtype=dtype, device=device)
+    kept: dict[torch.dtype, Tensor] = _kept.__dict__.setdefault("rooms", {})
+    if dtype not in kept or kept[dtype].numel() < size[0] * size[1]:
+        kept[dtype] = torch.empty(size[0] * size[1], dtype=dtype)
+    return kept[dtype][: size[0] * size[1]].view(size)
