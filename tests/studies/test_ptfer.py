@@ -211,8 +211,18 @@ def test_classes_are_asked_among_their_words(place, monkeypatch):
     answers = model.choose(rows, words, sent)
     right = sum(words.index(a) == row["label"] for a, row in zip(answers, rows, strict=True))
     assert one.moved(names[0], names[1], 1) == 100 * right / 4
+    monkeypatch.setattr(grafting, "TASKS", ("sst2",))
+    ways = grafting.by_task(moves)
+    assert [row[0] for row in ways.rows] == [
+        *("no prompt", "moved: the paper", "moved: rotation, scaled", "moved: the default", "tuned")
+    ]
+    assert ways.rows[0][2] == "0.0 [0.0, 0.0]"
+    bare = [one.bare(name) for name in names]
+    assert ways.rows[0][3] == f"{sum(bare) / 2:.1f}"
     monkeypatch.setattr(classification, "evaluate", None)  # nothing is measured again
-    assert str(classification.table_6(Moves(names, place / "out", 2, NAMES))) == str(table)
+    again = Moves(names, place / "out", 2, NAMES)
+    assert str(classification.table_6(again)) == str(table)
+    assert str(grafting.by_task(again)) == str(ways)
 
 
 def test_claims_are_decided_by_their_intervals():

@@ -23,7 +23,11 @@ The paper's models, from the hub:
 
 def command(
     name: Annotated[
-        str, typer.Argument(metavar="STUDY", help="ptfer, grafting, prefix-tuning, crosspt or ptg.")
+        str,
+        typer.Argument(
+            metavar="STUDY",
+            help="ptfer, grafting, prefix-tuning, crosspt, ptg or few-examples.",
+        ),
     ],
     models: Annotated[
         list[str],

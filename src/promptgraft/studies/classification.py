@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from promptgraft.api import TuneConfig
 from promptgraft.prompts import Prompt
 from promptgraft.studies.intervals import mean
-from promptgraft.studies.moves import Moves
+from promptgraft.studies.moves import Moves, named
 from promptgraft.studies.tables import Table
 from promptgraft.studies.tunings import kept
 from promptgraft.tasks import Task
 from promptgraft.tasks import load as load_task
 from promptgraft.training import evaluate
-from promptgraft.transfer.across_models import Relative, transfer
+from promptgraft.transfer.across_models import Method, Relative, transfer
 
 TASKS = ("sst2", "dbpedia14")
 METHOD = Relative(top_k=2)
@@ -38,18 +38,22 @@ class Classes:
 
     def manual(self, model: str) -> float:
         """Accuracy of a model with the task's first wording."""
-        return self._measured(["manual", model], model, lambda: None)
+        return self._measured(["manual", model], model, lambda: None, manual=True)
 
-    def moved(self, source: str, target: str, seed: int) -> float:
+    def bare(self, model: str) -> float:
+        """Accuracy of a model without a prompt."""
+        return self._measured(["bare", model], model, lambda: None)
+
+    def moved(self, source: str, target: str, seed: int, method: Method = METHOD) -> float:
         """Accuracy of a model with another one's prompt."""
 
         def move() -> Prompt:
             models = self.moves.model(source), self.moves.model(target)
             template = self.load().template(models[1].family)
-            return transfer([self.prompt(source, seed)], models[:1], models[1], METHOD, template)
+            return transfer([self.prompt(source, seed)], models[:1], models[1], method, template)
 
-        settings = METHOD.model_dump(mode="json", exclude_defaults=True)
-        return self._measured(["moved", source, target, settings, seed], target, move)
+        key = ["moved", source, target, *named(method), seed]
+        return self._measured(key, target, move)
 
     def load(self) -> Task:
         """The task with as many test rows as are asked."""
@@ -70,13 +74,13 @@ class Classes:
         )
         return library.get(kept(library, config, self.moves.say, self.moves.model(model)))
 
-    def _measured(self, key: list[object], name: str, make: Callable[[], Prompt | None]) -> float:
+    def _measured(
+        self, key: list[object], name: str, make: Callable[[], Prompt | None], manual: bool = False
+    ) -> float:
         def measure() -> float:
             self.moves.say(f"{self.task}: {' '.join(map(str, key))}")
             prompt, task, model = make(), self.load(), self.moves.model(name)
-            template = task.template(model.family)
-            if prompt is None:
-                template = task.manual[model.family][0]
+            template = task.manual[model.family][0] if manual else task.template(model.family)
             found = evaluate(model, task, task.rows("test"), prompt, template, intervals=False)
             return found.scores["accuracy"]
 

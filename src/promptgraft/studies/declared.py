@@ -11,6 +11,7 @@ from promptgraft.studies import (
     classification,
     crosspt,
     crosspt_figures,
+    few_examples,
     grafting,
     prefix_figures,
     prefix_tuning,
@@ -85,14 +86,17 @@ STUDIES.items["grafting"] = Study(
     _moves,
     _of_facts,
     {
-        part: lambda moves, table=table, split=split: [table(moves, split)]  # type: ignore[misc]
-        for split in ("validation", "test")
-        for part, table in (
-            (split, grafting.table),
-            (f"trainings-{split}", grafting.by_training),
-            (f"taught-{split}", grafting.by_teaching),
-            (f"trust-{split}", grafting.by_trust),
-        )
+        **{
+            part: lambda moves, table=table, split=split: [table(moves, split)]  # type: ignore[misc]
+            for split in ("validation", "test")
+            for part, table in (
+                (split, grafting.table),
+                (f"trainings-{split}", grafting.by_training),
+                (f"taught-{split}", grafting.by_teaching),
+                (f"trust-{split}", grafting.by_trust),
+            )
+        },
+        "tasks": lambda moves: [grafting.by_task(moves)],
     },
 )
 STUDIES.items["prefix-tuning"] = Study(
@@ -145,5 +149,17 @@ STUDIES.items["ptg"] = Study(
         "5": ptg.table_5,
         "figure-2": ptg.figure_2,
         "claims": lambda study: [claims.table_of(ptg.claims(study))],
+    },
+)
+STUDIES.items["few-examples"] = Study(
+    "What to tune with sixteen or thirty-two examples",
+    few_examples.FewExamples,
+    _of_tasks,
+    {
+        "rates": few_examples.rates,
+        **{
+            str(size): lambda study, size=size: few_examples.compared(study, size)  # type: ignore[misc]
+            for size in few_examples.SIZES
+        },
     },
 )

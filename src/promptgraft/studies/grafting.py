@@ -9,6 +9,7 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
+from promptgraft.studies.classification import Classes
 from promptgraft.studies.intervals import Mean, difference, mean
 from promptgraft.studies.moves import RANDOM, Moves
 from promptgraft.studies.ptfer import Measured, accuracies, by_relation, pairs
@@ -68,8 +69,9 @@ METHODS: Mapping[str, Method] = {
     },
     "code of 8, states, all anchors, not scaled": Code(anchors=None, normalise=False),
 }  # fmt: skip
-# What sources of other trainings are moved by.
+# What sources of other trainings and tasks are moved by.
 SENT = ("the paper", "rotation, scaled", "the default")
+TASKS = ("sst2", "imdb", "agnews", "dbpedia14", "subj", "mrpc", "qnli", "snli")
 
 
 def compared(moves: Moves, split: str) -> dict[str, tuple[Mean, Mean]]:
@@ -190,3 +192,26 @@ def by_trust(moves: Moves, split: str) -> Table:
         rows += [[name, measure, str(mean(list(own.values())))] for measure, own in found.items()]
     title = f"What ranks moved prompts, {split} facts: Spearman's correlation with accuracy x 100"
     return Table(f"trust-{split}", title, ["method", "known", "correlation"], rows)
+
+
+def by_task(moves: Moves) -> Table:
+    """Prompts of classification tasks, moved: accuracy on test rows among a task's own labels."""
+    runs = [(*pair, seed) for pair in pairs(moves) for seed in range(moves.seeds)]
+    tasks = [Classes(moves, name) for name in TASKS]
+    found = {"no prompt": [[task.bare(target) for _, target, _ in runs] for task in tasks]}
+    found |= {
+        f"moved: {name}": [
+            [task.moved(source, target, seed, METHODS[name]) for source, target, seed in runs]
+            for task in tasks
+        ]
+        for name in SENT
+    }
+    tuned = [[task.tuned(target, seed) for _, target, seed in runs] for task in tasks]
+    found["tuned"] = tuned
+    rows = [
+        [name, str(mean(own)), str(difference(own, found["no prompt"])),
+         *(f"{mean([one]).value:.1f}" for one in own)]
+        for name, own in found.items()
+    ]  # fmt: skip
+    heads = ["prompts", "mean over tasks", "minus no prompt", *TASKS]
+    return Table("tasks", "Prompts of classification tasks, test rows", heads, rows)

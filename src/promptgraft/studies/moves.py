@@ -37,6 +37,12 @@ class Moved:
     loss: Mapping[str, float]
 
 
+def named(method: Method) -> list[object]:
+    """A method's name and settings, as keys have them."""
+    kind = next(name for name, one in METHODS.items.items() if type(method) is one)
+    return [kind, method.model_dump(mode="json", exclude_defaults=True)]
+
+
 class Moves:
     """Measures transfers between some models, each once; what was measured is kept in a folder."""
 
@@ -124,7 +130,7 @@ class Moves:
 
         training  how they were tuned: a name in `relations.TRAININGS`
         """
-        kind, settings = self._named(method)
+        kind, settings = named(method)
 
         def measure() -> dict[str, dict[str, float]]:
             self.say(f"{' + '.join(sources)} to {target}, {kind} {settings or ''}, seed {seed}")
@@ -143,7 +149,7 @@ class Moves:
 
         method  how their starts were moved from the source; None: they start from random numbers
         """
-        start = self._named(method) if method is not None else RANDOM
+        start = named(method) if method is not None else RANDOM
         words = re.findall(r"\w+", f"{relations.LENGTH} seed{seed} taught by {source} from {start}")
 
         def measure() -> dict[str, float]:
@@ -157,11 +163,6 @@ class Moves:
             return relations.accuracy(self.model(target), self.facts, prompts, split)
 
         return self._measured(["taught", source, target, start, seed, split], measure)
-
-    def _named(self, method: Method) -> list[object]:
-        """A method's name and settings, as keys have them."""
-        kind = next(name for name, one in METHODS.items.items() if type(method) is one)
-        return [kind, method.model_dump(mode="json", exclude_defaults=True)]
 
     def _measured(self, key: list[object], measure: Callable[[], object]) -> dict[str, float]:
         found: dict[str, float] = self.memo([*key, self.relations], measure)

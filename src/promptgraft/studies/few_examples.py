@@ -1,0 +1,135 @@
+"""Sixteen or thirty-two labelled examples: what to tune with them.
+
+All methods have the same rows and no others, so none is stopped early. Rates are chosen for all
+tasks together, on samples that are not reported and by training rows outside them; scores are of
+test rows. The tasks of the pool are none of those that are scored.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from promptgraft import tasks
+from promptgraft.api.choosing import CANDIDATES
+from promptgraft.studies.intervals import difference, mean
+from promptgraft.studies.setting import Setting
+from promptgraft.studies.tables import Table
+from promptgraft.studies.tunings import Data, Tunings, Way
+from promptgraft.tasks import Row, Task
+from promptgraft.tasks.task import Split
+
+TARGETS = ("sst2", "sst5", "agnews", "cola", "mrpc", "paws", "qnli", "rte", "mnli", "scitail")
+SOURCES = ("imdb", "yelp_polarity", "mr", "subj", "dbpedia14", "snli", "qqp")
+SIZES = (16, 32)
+LENGTH = 10
+USUAL: Way = {
+    "steps": 100, "batch_size": 16, "warmup": 0.1, "length": LENGTH, "test_rows": 300, "samples": 0,
+}  # fmt: skip
+SOURCE: Way = {"steps": 300, "batch_size": 32, "length": LENGTH}
+SCRATCH = "prompt tuning"
+WAYS: Mapping[str, Way] = {
+    SCRATCH: {"method": "soft-prompt", "lr": (0.01, 0.03, 0.1)},
+    "prefix-tuning": {"method": "prefix", "lr": (0.003, 0.01, 0.03)},
+    "LoRA": {"method": "lora", "lr": (3e-4, 1e-3, 3e-3)},
+    "fine-tuning": {"method": "fine-tuning", "lr": (3e-5, 1e-4, 3e-4)},
+    **{name: way for name, way in CANDIDATES.items() if name != "best-source"},
+    "best-source": {**CANDIDATES["best-source"], "lr": (0.003, 0.01, 0.03)},
+    "auto": {"method": "auto"},
+}
+TRIALS = (100, 101)  # samples that rates are chosen on
+
+
+@dataclass(frozen=True)
+class Few(Data):
+    """A sample of training rows without validation rows.
+
+    trial  scored are training rows outside the sample, not test rows
+    """
+
+    trial: bool = False
+
+    def load(self) -> Task:
+        whole = tasks.load(self.task)
+        sample = whole.few_shot(self.few or 1, self.sample).rows("train")
+        if self.trial:
+            drawn = whole.subset("train", len(sample) + USUAL["test_rows"], self.sample)
+            scored = [row for row in drawn.rows("train") if row not in sample]
+        else:  # where test rows have no labels, those of validation stand in for them
+            scored = whole.rows("test" if "test" in whole.splits else "validation")
+        return replace(whole, splits={"train": _of(sample), "test": _of(scored)})
+
+
+class FewExamples(Tunings):
+    """Every method on every task, from the same samples of its training rows."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting, USUAL)
+        self.name = setting.models[0]
+
+    def scores(
+        self, method: str, rows: int, samples: Sequence[int], rate: float | None, trial: bool
+    ) -> list[list[float]]:
+        """By task, its first metric for each sample."""
+        way = {**WAYS[method], "lr": rate}
+        if method in CANDIDATES or method == "auto":
+            way["pool"] = [self.source(self.name, task, SOURCE) for task in SOURCES]
+        found = []
+        for task in TARGETS:
+            own = []
+            for sample in samples:
+                about = self.about(task, rows)
+                data = Few(task, about.few, sample, trial=trial)
+                scores = self.tuned(self.name, data, way, sample).scores
+                own.append(next(iter(scores.values())))
+            found.append(own)
+        return found
+
+    def trials(self, method: str) -> dict[float | None, list[list[float]]]:
+        """Scores by rate, of the samples that rates are chosen on."""
+        rates: Sequence[float | None] = WAYS[method].get("lr", (None,))
+        return {rate: self.scores(method, SIZES[-1], TRIALS, rate, True) for rate in rates}
+
+    def tested(self, method: str, rows: int) -> list[list[float]]:
+        """By task for each sample, at the rate that did best in the trials."""
+        rate = None
+        if "lr" in WAYS[method]:
+            found = self.trials(method)
+            rate = max(found, key=lambda one: mean(found[one]).value)
+        return self.scores(method, rows, range(self.setting.seeds), rate, False)
+
+
+def _of(rows: Sequence[Row]) -> Split:
+    return Split(lambda: list(rows))
+
+
+def rates(study: FewExamples) -> list[Table]:
+    """What the rates were chosen by."""
+    rows = [
+        [method, "its own" if rate is None else f"{rate:g}", str(mean(scores))]
+        for method in WAYS if "lr" in WAYS[method]
+        for rate, scores in study.trials(method).items()
+    ]  # fmt: skip
+    title = f"Learning rates, {SIZES[-1]} rows, scored on other training rows"
+    return [Table("rates", title, ["method", "rate", "mean over tasks"], rows)]
+
+
+def compared(study: FewExamples, rows: int) -> list[Table]:
+    """Methods on test rows, best first; and auto against plain prompt tuning task by task."""
+    found = {method: study.tested(method, rows) for method in WAYS}
+    scratch = found[SCRATCH]
+    lines = [
+        [method, str(mean(own)), str(difference(own, scratch)),
+         *(f"{mean([task]).value:.1f}" for task in own)]
+        for method, own in sorted(found.items(), key=lambda item: -mean(item[1]).value)
+    ]  # fmt: skip
+    heads = ["method", "mean", f"minus {SCRATCH}", *TARGETS]
+    title = f"{rows} rows, {study.name}: test scores, intervals over tasks"
+    guarded = [
+        [task, *(str(mean([[value] for value in one])) for one in (own, plain)),
+         str(difference([[value] for value in own], [[value] for value in plain]))]
+        for task, own, plain in zip(TARGETS, found["auto"], scratch, strict=True)
+    ]  # fmt: skip
+    return [
+        Table(f"methods-{rows}", title, heads, lines),
+        Table(f"auto-{rows}", f"auto, {rows} rows, task by task: intervals over samples",
+              ["task", "auto", SCRATCH, "difference"], guarded),
+    ]  # fmt: skip
