@@ -154,7 +154,7 @@ def test_defaults_are_compared_and_no_run_is_made_twice(
     few = ["--tasks", "sst2", "--seeds", "2", "--steps", "4", "--device", "cpu"]
     bench_defaults.main([*few, "--record"])
     printed = capsys.readouterr().out
-    assert printed.count("| prefix ") == 1
+    assert printed.count("| prefix ") == 2  # once, and again with both seeds
     assert printed.split("\n\n", 1)[1].strip() in (tmp_path / "RESULTS.md").read_text()
     monkeypatch.setattr(bench_defaults.api, "tune", None)  # everything is kept
     bench_defaults.main(few)
