@@ -17,24 +17,18 @@ COUNTS = {"train": 60, "validation": 8, "test": 8}
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A model bert and rows of some tasks, each label in turn; rte has no test rows."""
+    """A model bert and rows of some tasks, each label in turn; yelp_polarity has no test rows."""
     tiny("bert").model.save_pretrained(tmp_path / "bert")
     tiny("bert").tokenizer.save_pretrained(tmp_path / "bert")
-    for task in ("sst2", "mr", "mrpc", "rte"):
+    for task in ("sst2", "mr", "imdb", "yelp_polarity"):
         for split, count in COUNTS.items():
-            if (task, split) == ("rte", "test"):
+            if (task, split) == ("yelp_polarity", "test"):
                 continue
-            rows = [
-                {"text": f"a good film {n} of {split}", "label": n % 2}
-                if task in ("sst2", "mr")
-                else {"text_a": f"film {n} of {split}", "text_b": "a film", "label": n % 2}
-                for n in range(count)
-            ]
+            rows = [{"text": f"a good film {n} of {split}", "label": n % 2} for n in range(count)]
             put_rows(tmp_path / "data" / task / f"{split}.jsonl.gz", rows)
     monkeypatch.setenv("PROMPTGRAFT_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(few_examples, "TARGETS", ("sst2", "mrpc"))
+    monkeypatch.setattr(few_examples, "TARGETS", ("sst2", "imdb"))
     monkeypatch.setattr(few_examples, "SOURCES", ("mr",))
-    monkeypatch.setattr(few_examples, "SIZES", (6,))
     quick = {"steps": 1, "batch_size": 4, "length": 2, "samples": 0}
     monkeypatch.setattr(few_examples, "USUAL", {**quick, "test_rows": 6})
     monkeypatch.setattr(few_examples, "SOURCE", quick)
@@ -46,7 +40,18 @@ def place(tmp_path, monkeypatch):
 
 
 def test_writes_its_page_and_goes_on_where_it_was(place, capsys, monkeypatch):
-    words = ["study", "few-examples", "-m", "./bert", "--seeds", "2"]
+    words = [
+        "study",
+        "few-examples",
+        "-m",
+        "./bert",
+        "--seeds",
+        "2",
+        "--part",
+        "rates",
+        "--part",
+        "16",
+    ]
     for again in (False, True):
         if again:
             monkeypatch.setattr(Tunings, "_measured", None)  # nothing is measured again
@@ -54,12 +59,12 @@ def test_writes_its_page_and_goes_on_where_it_was(place, capsys, monkeypatch):
             main(words)
         assert stopped.value.code == 0, capsys.readouterr().err
     folder = place / "studies" / "few-examples"
-    assert "6 rows, ./bert" in (folder / "README.md").read_text()
+    assert "16 rows, ./bert" in (folder / "README.md").read_text()
     with (folder / "rates.csv").open() as stream:
         assert [line["rate"] for line in csv.DictReader(stream)] == [
             *("0.01", "0.03", "0.1"), *("3e-05", "0.0001", "0.0003"),
         ]  # fmt: skip
-    with (folder / "methods-6.csv").open() as stream:
+    with (folder / "methods-16.csv").open() as stream:
         found = {line["method"]: line for line in csv.DictReader(stream)}
     assert set(found) == {"prompt tuning", "fine-tuning", "auto"}
     assert found["prompt tuning"]["minus prompt tuning"] == "0.0 [0.0, 0.0]"
@@ -75,4 +80,6 @@ def test_what_a_run_is_given(place):
     assert len(outside) >= 6
     assert all(row in whole.rows("train") for row in outside)
     assert not any(row in given.rows("train") for row in outside)
-    assert Few("rte", 3).load().rows("test") == tasks.load("rte").rows("validation")
+    assert Few("yelp_polarity", 3).load().rows("test") == tasks.load("yelp_polarity").rows(
+        "validation"
+    )
