@@ -20,8 +20,7 @@ def folder(tmp_path):
     """A place with two masked models, a causal one, and a data set of two columns."""
     for kind in ("bert", "albert", "gpt2"):
         model = tiny(kind)
-        model.model.save_pretrained(tmp_path / kind)
-        model.tokenizer.save_pretrained(tmp_path / kind)
+        model.save(tmp_path / kind)
     lines = [f"{('the film', 'a story')[n % 2]} number {n},{n % 2}" for n in range(60)]
     (tmp_path / "reviews.csv").write_text("review,stars\n" + "\n".join(lines))
     tables = [

@@ -124,8 +124,7 @@ def test_prefixes_are_measured_beside_peft(
     import bench_prefix
 
     model = tiny("gpt2", n_positions=512)
-    model.model.save_pretrained(tmp_path / "gpt2")
-    model.tokenizer.save_pretrained(tmp_path / "gpt2")
+    model.save(tmp_path / "gpt2")
     monkeypatch.setattr(bench_prefix, "FEW", 10)
     few = ["--size", "tiny", "--device", "cpu", "--rounds", "1", "--no-memory"]
     bench_prefix.main([*few, "--low-data", str(tmp_path / "gpt2"), "--low-data-steps", "2"])

@@ -16,8 +16,7 @@ QUICK = {"steps": 2, "batch_size": 2, "evaluate_every": 1, "evaluate_rows": 4, "
 def test_the_demo_tunes_moves_writes_and_shows(tmp_path, capsys):
     for kind in ("bert", "albert", "gpt2"):
         model = tiny(kind)
-        model.model.save_pretrained(tmp_path / kind)
-        model.tokenizer.save_pretrained(tmp_path / kind)
+        model.save(tmp_path / kind)
     demo = Demo(
         small=str(tmp_path / "bert"),
         large=str(tmp_path / "albert"),
@@ -49,8 +48,7 @@ def test_the_demo_tunes_moves_writes_and_shows(tmp_path, capsys):
 
 def test_a_missing_model_is_told_before_anything_runs(tmp_path):
     model = tiny("bert")
-    model.model.save_pretrained(tmp_path / "bert")
-    model.tokenizer.save_pretrained(tmp_path / "bert")
+    model.save(tmp_path / "bert")
     demo = Demo(small=str(tmp_path / "bert"), large=str(tmp_path / "bert"), writer="mini/none")
     with pytest.raises(PromptgraftError, match="mini/none"):
         run(demo, tmp_path / "demo", Library(tmp_path / "library"))

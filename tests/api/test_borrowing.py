@@ -25,8 +25,7 @@ def folder(tmp_path, monkeypatch):
     """A model, a data set, and a library with three sources for it and one of another model."""
     monkeypatch.setattr(instances, "CACHE", tmp_path / "cache")
     model = tiny("bert")
-    model.model.save_pretrained(tmp_path / "bert")
-    model.tokenizer.save_pretrained(tmp_path / "bert")
+    model.save(tmp_path / "bert")
     lines = [f"{('the film', 'a story')[n % 2]} number {n},{n % 2}" for n in range(60)]
     (tmp_path / "reviews.csv").write_text("review,stars\n" + "\n".join(lines))
     library = Library(tmp_path / "library")

@@ -122,8 +122,7 @@ def test_no_other_split_is_looked_at(pools, tmp_path):
 
 def test_stopped_while_choosing_it_goes_on_where_it_was(pools, tmp_path, monkeypatch):
     model = tiny("bert")
-    model.model.save_pretrained(tmp_path / "bert")
-    model.tokenizer.save_pretrained(tmp_path / "bert")
+    model.save(tmp_path / "bert")
     lines = [f"{row['text']} {n},{row['label']}" for n, row in enumerate(a_task(60).rows("train"))]
     (tmp_path / "toy.csv").write_text("\n".join(["text,label", *lines]))
     settings = {

@@ -24,8 +24,7 @@ def folder(tmp_path, monkeypatch):
     """A model, two data sets of different size, and a library with three sources."""
     monkeypatch.setattr(instances, "CACHE", tmp_path / "cache")
     model = tiny("t5")
-    model.model.save_pretrained(tmp_path / "t5")
-    model.tokenizer.save_pretrained(tmp_path / "t5")
+    model.save(tmp_path / "t5")
     for name, size in SIZES.items():
         lines = [f"{('the film', 'a story')[n % 2]} is {'far ' * n},{n % 2}" for n in range(size)]
         (tmp_path / f"{name}.csv").write_text("text,label\n" + "\n".join(lines))

@@ -23,8 +23,7 @@ SETTINGS = {"model": "./gpt2", "dtype": "float32", "batch_size": 4, "steps": 3,
 def folder(tmp_path, monkeypatch):
     """A model; folders of two other tasks, of both together, and of the task itself."""
     model = tiny("gpt2")
-    model.model.save_pretrained(tmp_path / "gpt2")
-    model.tokenizer.save_pretrained(tmp_path / "gpt2")
+    model.save(tmp_path / "gpt2")
     rows = {
         name: [{"source": f"the {name} {n}", "target": f"{word} film"} for n in range(20)]
         for name, word in (("a", "good"), ("b", "bad"), ("own", "fun"))

@@ -25,8 +25,7 @@ def place(tmp_path):
     """Two masked models and a causal one in folders, and a library with a prompt of the first."""
     for kind in ("bert", "albert", "gpt2"):
         model = tiny(kind)
-        model.model.save_pretrained(tmp_path / kind)
-        model.tokenizer.save_pretrained(tmp_path / kind)
+        model.save(tmp_path / kind)
     api.tune(
         model=FrozenModel.load(str(tmp_path / "bert"), dtype="float32"),
         task=films(),

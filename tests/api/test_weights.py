@@ -19,8 +19,7 @@ SETTINGS = {"steps": 6, "batch_size": 4, "evaluate_every": 3, "checkpoint_every"
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     model = tiny("gpt2")
-    model.model.save_pretrained(tmp_path / "gpt2")
-    model.tokenizer.save_pretrained(tmp_path / "gpt2")
+    model.save(tmp_path / "gpt2")
     rows = [
         {"source": f"name : {n} | food : French", "target": f"{n} is French ."} for n in range(40)
     ]

@@ -21,8 +21,7 @@ WORDS = "verbalizer={0: bad, 1: good}"
 def run(tmp_path, monkeypatch, capsys, command):
     """Run a command in a folder with a model, two data sets and a library of four sources."""
     model = tiny("t5")
-    model.model.save_pretrained(tmp_path / "t5")
-    model.tokenizer.save_pretrained(tmp_path / "t5")
+    model.save(tmp_path / "t5")
     for name in ("films", "stars"):
         lines = [f"{('the film', 'a story')[n % 2]} {'far ' * n},{n % 2}" for n in range(40)]
         (tmp_path / f"{name}.csv").write_text("text,label\n" + "\n".join(lines))

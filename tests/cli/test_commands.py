@@ -37,8 +37,7 @@ def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("cli")
     for kind in ("bert", "albert", "gpt2"):
         model = tiny(kind)
-        model.model.save_pretrained(place / kind)
-        model.tokenizer.save_pretrained(place / kind)
+        model.save(place / kind)
     lines = [f"{('the film', 'a story')[n % 2]} number {n},{n % 2}" for n in range(60)]
     (place / "reviews.csv").write_text("review,stars\n" + "\n".join(lines))
     tables = [{"source": f"name : {n}", "target": f"{n} is French ."} for n in range(60)]

@@ -18,8 +18,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("PROMPTGRAFT_LIBRARY", str(tmp_path / "library"))
     monkeypatch.setattr(loading, "hub_answers", lambda: False)
     model = tiny("gpt2")
-    model.model.save_pretrained(tmp_path / "gpt2")
-    model.tokenizer.save_pretrained(tmp_path / "gpt2")
+    model.save(tmp_path / "gpt2")
     return tmp_path
 
 

@@ -17,8 +17,7 @@ QUICK = ["steps=2", "length=3", "batch_size=4", "dtype=float32", "evaluate_rows=
 def place(tmp_path, monkeypatch):
     """A folder with a tiny BERT and the reviews, and an empty library."""
     model = tiny("bert")
-    model.model.save_pretrained(tmp_path / "bert")
-    model.tokenizer.save_pretrained(tmp_path / "bert")
+    model.save(tmp_path / "bert")
     (tmp_path / "reviews.csv").write_bytes(REVIEWS.read_bytes())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PROMPTGRAFT_LIBRARY", str(tmp_path / "library"))

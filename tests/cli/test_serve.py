@@ -46,8 +46,7 @@ def is_ready(url):
 def test_sigterm_takes_no_more_and_finishes_what_is_there(tmp_path):
     model = tiny("gpt2", n_positions=1024)
     folder = tmp_path / "model"
-    model.model.save_pretrained(folder)
-    model.tokenizer.save_pretrained(folder)
+    model.save(folder)
     from promptgraft.models import FrozenModel
 
     library = filled(FrozenModel.load(str(folder), dtype="float32"), tmp_path / "library")

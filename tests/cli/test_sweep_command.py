@@ -21,8 +21,7 @@ BASE = {
 @pytest.fixture
 def run(tmp_path, monkeypatch, command):
     model = tiny("gpt2")
-    model.model.save_pretrained(tmp_path / "gpt2")
-    model.tokenizer.save_pretrained(tmp_path / "gpt2")
+    model.save(tmp_path / "gpt2")
     rows = [{"source": f"name : {n}", "target": f"{n} is French ."} for n in range(40)]
     (tmp_path / "tables.jsonl").write_text("\n".join(map(json.dumps, rows)))
     file = {"base": BASE, "grid": {"lr": [0.01, 1e30], "seed": [0, 1]}}

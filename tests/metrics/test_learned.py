@@ -20,8 +20,7 @@ LAYER = 2
 def bert(tmp_path_factory):
     model = tiny("bert")
     path = tmp_path_factory.mktemp("bert")
-    model.model.save_pretrained(path)
-    model.tokenizer.save_pretrained(path)
+    model.save(path)
     return path, model
 
 

@@ -38,8 +38,7 @@ def head(key):
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ray")
     model = tiny("gpt2", n_positions=1024)
-    model.model.save_pretrained(folder / "model")
-    model.tokenizer.save_pretrained(folder / "model")
+    model.save(folder / "model")
     loaded = FrozenModel.load(str(folder / "model"), dtype="float32")
     return folder / "model", loaded, filled(loaded, folder / "library")
 

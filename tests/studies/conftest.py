@@ -14,8 +14,7 @@ OBJECTS = ["good", "bad", "great", "fun"]
 def place(tmp_path, monkeypatch):
     """A folder with models bert, albert and gpt2, and the data folder set to facts of P19, P20."""
     for kind in ("bert", "albert", "gpt2"):
-        tiny(kind).model.save_pretrained(tmp_path / kind)
-        tiny(kind).tokenizer.save_pretrained(tmp_path / kind)
+        tiny(kind).save(tmp_path / kind)
     data = tmp_path / "data" / "lama"
     for number, relation in enumerate(("P19", "P20")):
         for split, count in (("train", 24), ("validation", 8), ("test", 8)):

@@ -18,8 +18,7 @@ COUNTS = {"train": 60, "validation": 8, "test": 8}
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A model bert and rows of some tasks, each label in turn; yelp_polarity has no test rows."""
-    tiny("bert").model.save_pretrained(tmp_path / "bert")
-    tiny("bert").tokenizer.save_pretrained(tmp_path / "bert")
+    tiny("bert").save(tmp_path / "bert")
     for task in ("sst2", "mr", "imdb", "yelp_polarity"):
         for split, count in COUNTS.items():
             if (task, split) == ("yelp_polarity", "test"):

@@ -23,8 +23,7 @@ WRITTEN = ("xsum", "personachat", "dailydialog", "squad_qg")
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A model t5 and rows of some tasks, each label in turn."""
-    tiny("t5").model.save_pretrained(tmp_path / "t5")
-    tiny("t5").tokenizer.save_pretrained(tmp_path / "t5")
+    tiny("t5").save(tmp_path / "t5")
     counts = {"train": 40, "validation": 8, "test": 8}
 
     def put(task, row):

@@ -32,8 +32,7 @@ def saved(tmp_path_factory):
         folder = root / "-".join(map(str, (kind, *changes.values())))
         model = tiny(kind, **changes)
         if not folder.exists():
-            model.model.save_pretrained(folder)
-            model.tokenizer.save_pretrained(folder)
+            model.save(folder)
         model = FrozenModel.load(str(folder), "cpu", "float32")
         plain = type(model.model).from_pretrained(folder).eval()
         return model, plain

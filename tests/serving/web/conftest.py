@@ -18,8 +18,7 @@ def models(tmp_path_factory):
     place = tmp_path_factory.mktemp("models")
     for kind in ("bert", "albert", "gpt2"):
         model = tiny(kind)
-        model.model.save_pretrained(place / kind)
-        model.tokenizer.save_pretrained(place / kind)
+        model.save(place / kind)
     return {kind: str(place / kind) for kind in ("bert", "albert", "gpt2")}
 
 
