@@ -118,4 +118,4 @@ def test_what_a_name_stands_for():
 
 def test_values_are_never_sql(library):
     for where in ('task="x\' OR 1=1 --"', 'name~"\') OR 1=1 --"'):
-        assert library.list(where=where) == []
+        assert library.list(where=where).names == []

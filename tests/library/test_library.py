@@ -57,7 +57,7 @@ def names(library: Library, *pattern: str) -> list[str]:
 def test_a_new_library_is_empty_and_makes_no_folder(library):
     assert len(library) == 0
     assert library  # else `library or Library()` would take the default one
-    assert library.list() == library.list().broken == []
+    assert list(library.list()) == library.list().broken == []
     assert "sst2@mini/bert-s" not in library
     assert not library.path.exists()
 
@@ -128,6 +128,14 @@ def test_short_names_find_the_only_one(full):
     assert error_of(lambda: full.get("sst2@mini/bert-m")) == (
         "sst2@mini/bert-m could be sst2@mini/bert-m:v1 or sst2@mini/bert-m:v2. Name one."
     )
+
+
+def test_an_exact_name_is_one_also_in_the_moment_it_is_replaced(library, monkeypatch):
+    """Its folder is then moved aside; the index still knows it."""
+    for name in ("a@m", "a@m:t"):
+        library.add(soft(0), name)
+    monkeypatch.setattr(Library, "__contains__", lambda self, name: False)
+    assert library.resolve("a@m") == "a@m"
 
 
 def test_missing_names_get_the_nearest(full):

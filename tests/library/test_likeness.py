@@ -43,7 +43,9 @@ def by_hand(one: SoftPrompt, other: SoftPrompt) -> float:
     return dot / sum(x * x for x in a) ** 0.5 / sum(y * y for y in b) ** 0.5
 
 
-def test_the_nearest_are_those_of_a_search_through_all(library):
+@pytest.mark.parametrize("block", [7, likeness.BLOCK])
+def test_the_nearest_are_those_of_a_search_through_all(library, block, monkeypatch):
+    monkeypatch.setattr(likeness, "BLOCK", block)
     for seed in (0, 7, 123):
         found = library.similar(f"p{seed}@m", EACH - 1)
         every = {f"p{n}@m": by_hand(made(seed), made(n)) for n in range(TOPICS * EACH) if n != seed}

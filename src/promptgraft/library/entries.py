@@ -1,8 +1,8 @@
 """What a library answers with."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from promptgraft.prompts import PromptCard
 
@@ -49,10 +49,40 @@ class Broken(NamedTuple):
     reason: str
 
 
-class Listing(list[Entry]):
-    """Entries by name. `broken` holds the folders that could not be read, set aside."""
+class Listing(Sequence[Entry]):
+    """Entries by name, each made when it is looked at.
 
-    broken: list[Broken]
+    names   the names alone, sorted
+    broken  the folders that could not be read, set aside
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        path: Callable[[str], Path],
+        card: Callable[[str], PromptCard],
+        broken: Sequence[Broken] = (),
+    ) -> None:
+        self.names, self.broken = list(names), list(broken)
+        self._path, self._card = path, card
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, place: int) -> Entry: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Entry]: ...
+    def __getitem__(self, place: int | slice) -> Entry | list[Entry]:
+        if isinstance(place, slice):
+            return [self._entry(name) for name in self.names[place]]
+        return self._entry(self.names[place])
+
+    def __repr__(self) -> str:
+        return f"Listing({self.names!r})"
+
+    def _entry(self, name: str) -> Entry:
+        return Entry(name, self._path, self._card)
 
 
 class Likeness(NamedTuple):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from promptgraft.prompts import Prompt
 
 SIZE = 256  # numbers of a sketch, a byte each
+BLOCK = 4096  # sketches as floats at a time: few enough for the cache
 
 
 def mean_vector(prompt: Prompt) -> NDArray[np.float64]:
@@ -48,9 +49,13 @@ def sketch(vector: NDArray[np.float64]) -> bytes:
 
 def closest(query: bytes, sketches: bytes, count: int) -> list[int]:
     """The places of the `count` sketches with the largest cosines, best first."""
-    table = np.frombuffer(sketches, np.int8).reshape(-1, SIZE).astype(np.float32)
-    norms = np.sqrt(np.einsum("ij,ij->i", table, table))
-    scores = table @ np.frombuffer(query, np.int8).astype(np.float32) / np.maximum(norms, 1)
+    own = np.frombuffer(query, np.int8).astype(np.float32)
+    every = np.frombuffer(sketches, np.int8).reshape(-1, SIZE)
+    scores = np.empty(len(every), np.float32)
+    for start in range(0, len(every), BLOCK):
+        table = every[start : start + BLOCK].astype(np.float32)
+        norms = np.sqrt(np.einsum("ij,ij->i", table, table))
+        scores[start : start + BLOCK] = table @ own / np.maximum(norms, 1)
     if not len(scores):
         return []
     best = np.argpartition(-scores, min(count, len(scores)) - 1)[:count]

@@ -127,16 +127,13 @@ class Library:
     def list(self, pattern: str = "*", where: str | None = None) -> Listing:
         """The prompts whose names fit a glob (`*` crosses slashes: `sst2@*`, `*@mini/*`) and whose
         cards pass a filter, such as `metric.accuracy>80 and base~mini/*` (filters.py)."""
-        entries = Listing()
-        entries.broken = []
-        if self._is_fresh():
-            found = self.index.names(pattern, where)
-            entries += (Entry(name, self._folder, self._card) for name in found)
-            entries.broken = [
-                Broken(self.path / shard / folder, reason)
-                for shard, folder, reason in self.index.broken()
-            ]
-        return entries
+        if not self._is_fresh():
+            return Listing([], self._folder, self._card)
+        broken = [
+            Broken(self.path / shard / folder, reason)
+            for shard, folder, reason in self.index.broken()
+        ]
+        return Listing(self.index.names(pattern, where), self._folder, self._card, broken)
 
     def resolve(self, name: str) -> str:
         """The full name: this one, or the only one that goes on from here with @ or :."""
@@ -146,6 +143,8 @@ class Library:
         if self._is_fresh() and not set("*?[]") & set(name):  # healed, it may be there now
             for pattern in (name, f"{name}@*", f"{name}:*"):
                 found |= set(self.index.names(pattern))
+        if name in found:
+            return names.check(name)
         if len(found) > 1:
             raise PromptgraftError(f"{name} could be {' or '.join(sorted(found))}. Name one.")
         if not found:

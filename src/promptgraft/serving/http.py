@@ -132,7 +132,7 @@ class Server:
         key = self._key(authorization)
         try:
             own = f'base.fingerprint="{self.model.reference.fingerprint}"'
-            names = [entry.name for entry in self.library.list(where=own)]
+            names = self.library.list(where=own).names
         except PromptgraftError:  # no prompt says so, there may be none at all
             names = []
         return {
