@@ -74,18 +74,17 @@ class FewExamples(Tunings):
             way["pool"] = [self.source(self.name, task, SOURCE) for task in SOURCES]
         found = []
         for task in TARGETS:
-            own = []
-            for sample in samples:
-                about = self.about(task, rows)
-                data = Few(task, about.few, sample, trial=trial)
-                scores = self.tuned(self.name, data, way, sample).scores
-                own.append(next(iter(scores.values())))
-            found.append(own)
+            few = self.about(task, rows).few
+            runs = [
+                self.tuned(self.name, Few(task, few, sample, trial=trial), way, sample)
+                for sample in samples
+            ]
+            found.append([next(iter(run.scores.values())) for run in runs])
         return found
 
-    def trials(self, method: str) -> dict[float | None, list[list[float]]]:
+    def trials(self, method: str) -> dict[float, list[list[float]]]:
         """Scores by rate, of the samples that rates are chosen on."""
-        rates: Sequence[float | None] = WAYS[method].get("lr", (None,))
+        rates: Sequence[float] = WAYS[method]["lr"]
         return {rate: self.scores(method, SIZES[-1], TRIALS, rate, True) for rate in rates}
 
     def tested(self, method: str, rows: int) -> list[list[float]]:
@@ -104,7 +103,7 @@ def _of(rows: Sequence[Row]) -> Split:
 def rates(study: FewExamples) -> list[Table]:
     """What the rates were chosen by."""
     rows = [
-        [method, "its own" if rate is None else f"{rate:g}", str(mean(scores))]
+        [method, f"{rate:g}", str(mean(scores))]
         for method in WAYS if "lr" in WAYS[method]
         for rate, scores in study.trials(method).items()
     ]  # fmt: skip
