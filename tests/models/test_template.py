@@ -104,6 +104,13 @@ def test_a_missing_field_is_named():
         parse("{text}").pieces[0].render({"text": None})
 
 
+def test_a_text_is_what_the_only_field_reads():
+    assert parse("{prompt} {text} {mask} : {text}").row("dull") == {"text": "dull"}
+    assert parse("{prompt} {text}").row(ROW) is ROW
+    with pytest.raises(DataError, match=r"reads 2 fields \(text, other\); give a row"):
+        parse("{text} {other}").row("dull")
+
+
 def test_start_is_one_of_the_encoders_pieces():
     assert parse("{prompt}{start}{source}").pieces[1] == Start()
     for source in ("{start}{start}", "{decoder}{start}"):

@@ -74,7 +74,7 @@ def test_classification_and_masks(tmp_path):
     model = tiny("bert")
     library = Library(tmp_path / "library")
     card = PromptCard(kind="soft-prompt", length=2, base=model.reference, task="toy",
-                      template="{prompt} {source} {mask} .",
+                      template="{prompt} {text} {mask} .",
                       verbalizer={"0": "bad", "1": "good"})  # fmt: skip
     library.add(SoftPrompt(model.embed(torch.tensor([7, 9])), card), "toy@bert")
     texts = ["the film is great", "a dull story"]
@@ -83,6 +83,8 @@ def test_classification_and_masks(tmp_path):
         expected = model.choose(texts, ["bad", "good"], library.get("toy@bert"))
         assert [one["choice"] for one in found] == expected
         assert sum(found[0]["chances"].values()) == pytest.approx(1.0)
+        rows = [{"text": text} for text in texts]
+        assert running.post("/v1/classify", model="toy@bert", input=rows).json()["data"] == found
         filled = running.post("/v1/fill", model="toy@bert", input=texts[0], words=["fun", "is"])
         (word,) = model.choose(texts[:1], ["fun", "is"], library.get("toy@bert"))
         assert filled.json()["data"][0]["choice"] == word

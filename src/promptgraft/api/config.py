@@ -14,7 +14,7 @@ AUTO = "auto"  # see api.choosing
 PLAIN = ("soft-prompt", "prefix")  # methods that start from no other prompts
 RATES = {  # learning rates that did best on validation data, by method and module
     ("soft-prompt", "direct"): 0.03,
-    ("prefix", "direct"): 0.03,
+    ("prefix", "direct"): 0.1,
 }
 NETWORK_RATE = 1e-3  # for mlp, linear and lstm
 

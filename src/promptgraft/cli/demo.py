@@ -83,7 +83,6 @@ class Demo:
             "task": "e2e",
             "method": "prefix",
             "length": 10,
-            "lr": 0.03,
             "steps": 800,
             "decoding": {"num_beams": 5, "no_repeat_ngram_size": 4},
         }

@@ -35,7 +35,7 @@ from promptgraft.models.template import Template, parse
 from promptgraft.prompts import ModelReference
 
 Row = Mapping[str, Any]
-Rows = Sequence[Row] | Sequence[str]
+Rows = Sequence[Row | str]
 
 PLAIN: dict[Family, str] = {
     "causal": "{prompt} {source}",
@@ -190,7 +190,7 @@ class PromptedModel:
     ) -> list[Encoded]:
         """Render rows to token ids for the prompts they will be run with.
 
-        rows      mappings, or strings, which become the field `source`
+        rows      mappings, or texts for templates that read one field
         template  default: the one on each prompt's card
         answers   the text at {mask} or {target} of each row; None to predict
         stop      end targets with the end-of-sequence token
@@ -198,17 +198,16 @@ class PromptedModel:
 
         Raises DataError for rows, ConfigError for templates that cannot be encoded.
         """
-        records = [{"source": row} if isinstance(row, str) else row for row in rows]
-        if not records:
+        if not rows:
             raise DataError("There are no rows.")
-        if answers is not None and len(answers) != len(records):
-            raise DataError(f"Got {len(answers)} answers for {len(records)} rows.")
-        encoded: list[Encoded] = [Encoded()] * len(records)
-        for one, members in self._groups(prompt, len(records)):
+        if answers is not None and len(answers) != len(rows):
+            raise DataError(f"Got {len(answers)} answers for {len(rows)} rows.")
+        encoded: list[Encoded] = [Encoded()] * len(rows)
+        for one, members in self._groups(prompt, len(rows)):
             self.check(one)
             parsed = self._template(one, template)
             some = self.encoder.encode(
-                [records[number] for number in members],
+                [parsed.row(rows[number]) for number in members],
                 parsed,
                 length_of(one),
                 None if answers is None else [answers[number] for number in members],

@@ -110,6 +110,20 @@ class Template:
         texts = (piece for piece in self.pieces if isinstance(piece, Text))
         return tuple(dict.fromkeys(name for text in texts for _, name in text.parts if name))
 
+    def row(self, given: str | Mapping[str, Any]) -> Mapping[str, Any]:
+        """A row to be rendered; a text is what the template's only field reads.
+
+        Raises DataError for a text where the template reads several fields.
+        """
+        if not isinstance(given, str):
+            return given
+        if len(self.fields) > 1:
+            raise DataError(
+                f"The template reads {len(self.fields)} fields ({', '.join(self.fields)}); give a "
+                "row that has them, not a text alone."
+            )
+        return dict.fromkeys(self.fields, given)
+
     def slots(self, length: int) -> list[int]:
         """Virtual tokens per slot, in order, for a prompt of `length` tokens.
 

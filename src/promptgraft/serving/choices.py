@@ -107,7 +107,7 @@ class Chooser:
 
     def _choices(self, group: Sequence[_Asked]) -> list[Choice]:
         prompts = [self.prompts.get(one.prompt).runs if one.prompt else None for one in group]
-        rows = [{"source": o.row} if isinstance(o.row, str) else dict(o.row) for o in group]
+        rows = [one.row for one in group]
         chances = self.model.choice_scores(rows, group[0].choices, prompts).softmax(1)
         found = []
         for one, row in zip(group, chances, strict=True):

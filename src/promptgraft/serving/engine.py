@@ -116,11 +116,10 @@ class Engine:
         return DecoderSlots(self.model) if seq2seq else Slots(self.model)
 
     def _encode(self, request: Request) -> tuple[Encoded, OnePrompt, Rules | None]:
-        rows = [request.source] if isinstance(request.source, str) else [dict(request.source)]
         reserve = request.max_new_tokens
         loaded = self.prompts.get(request.prompt) if request.prompt is not None else None
         prompt = loaded.runs if loaded is not None else None
-        (row,) = self.model.encode(rows, prompt, reserve=reserve)
+        (row,) = self.model.encode([request.source], prompt, reserve=reserve)
         rules = rules_of(self.model, row, reserve) if self.ruled else None
         if loaded is None:
             return row, None, rules

@@ -29,7 +29,7 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Text | Fields
-    """A row of the prompt's template; a text is its field `source`."""
+    """A row of the prompt's template, or a text for its only field."""
     prompt: Text | None = None
     """A name in the library; None: the bare model."""
     max_new_tokens: int = Field(default=64, gt=0)

@@ -28,7 +28,7 @@ SOURCE: Way = {"steps": 300, "batch_size": 32, "length": LENGTH}
 SCRATCH = "prompt tuning"
 WAYS: Mapping[str, Way] = {
     SCRATCH: {"method": "soft-prompt", "lr": (0.01, 0.03, 0.1)},
-    "prefix-tuning": {"method": "prefix", "lr": (0.003, 0.01, 0.03)},
+    "prefix-tuning": {"method": "prefix", "lr": (0.01, 0.03, 0.1)},
     "LoRA": {"method": "lora", "lr": (3e-4, 1e-3, 3e-3)},
     "fine-tuning": {"method": "fine-tuning", "lr": (3e-5, 1e-4, 3e-4)},
     **{name: way for name, way in CANDIDATES.items() if name != "best-source"},
