@@ -27,7 +27,7 @@ OUT = Path("build/defaults")
 INITS = ("random", "vocabulary", "labels", "own")
 NETWORK_INITS = ("vocabulary", "own")  # own: the network's output, whatever it is, as in the papers
 KINDS = ("soft-prompt", "prefix")
-RATES = {"direct": (0.003, 0.01, 0.03, 0.1), "mlp": (0.0003, 0.001, 0.003)}
+RATES = {"direct": (0.003, 0.01, 0.03, 0.1, 0.3), "mlp": (0.0003, 0.001, 0.003)}
 TRAIN_ROWS, VALIDATION_ROWS = 6400, 300
 
 Settings = dict[str, Any]

@@ -28,19 +28,20 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Example:
 $ promptgraft demo
-sst2 on mini/bert-s  300/300  loss 0.636  validation accuracy 70.7  0:21
+sst2 on mini/bert-s  300/300  loss 0.636  validation accuracy 70.7  0:19
   accuracy  60.3 (57.2 to 63.5)  mini/bert-s, no prompt
   accuracy  63.1 (60.2 to 66.1)  mini/bert-s, manual wording: {text} Did they like it ? {mask} .
   accuracy  68.1 (65.1 to 71.1)  mini/bert-s, the tuned prompt
   accuracy  58.3 (55.4 to 61.2)  mini/bert-m, no prompt
   accuracy  57.7 (54.8 to 60.8)  mini/bert-m, manual wording: {text} Did they like it ? {mask} .
   accuracy  66.6 (63.8 to 69.5)  mini/bert-m, the same prompt, moved without training
-e2e on mini/gpt2-m  165/800  loss 2.577  validation loss 2.490  6.1/s  1:44 left
-e2e on mini/gpt2-m  395/800  loss 2.085  validation loss 2.343  7.6/s  0:59 left
-e2e on mini/gpt2-m  609/800  loss 2.296  validation loss 2.288  7.1/s  0:27 left
-e2e on mini/gpt2-m  800/800  loss 2.339  validation loss 2.281  2:15
+e2e on mini/gpt2-m  194/800  loss 2.529  validation loss 2.369  7.1/s  1:26 left
+e2e on mini/gpt2-m  400/800  loss 2.344  validation loss 2.228  6.9/s  0:59 left
+e2e on mini/gpt2-m  603/800  loss 1.833  validation loss 2.194  6.8/s  0:29 left
+e2e on mini/gpt2-m  800/800  loss 2.209  validation loss 2.182    scoring
+e2e on mini/gpt2-m  800/800  loss 2.209  validation loss 2.182  2:19
   BLEU  30.8 (28.6 to 32.8)  mini/gpt2-m, no prompt
-  BLEU  35.6 (32.9 to 38.3)  mini/gpt2-m, the tuned prefix
+  BLEU  38.8 (36.1 to 41.6)  mini/gpt2-m, the tuned prefix
 
 \b
 The page   runs/demo/index.html

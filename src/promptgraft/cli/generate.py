@@ -14,7 +14,7 @@ from promptgraft.cli.options import Json, LibraryPath, Model, PromptName
 EPILOG = """\b
 Example:
 $ promptgraft generate e2e@mini/gpt2-m 'name : Cotto | Type : pub | area : riverside'
-Cotto is a pub called The Waterman .
+Cotto is a pub called Cotto .
 """
 
 

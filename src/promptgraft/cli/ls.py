@@ -15,22 +15,22 @@ asks whether the card has it. Fields as in `show --json`; the front may be left 
 Example:
 $ promptgraft ls
 NAME                             KIND         LENGTH  TEST                    CREATED (UTC)
-e2e@mini/gpt2-m:demo             prefix           10  bleu 35.6, rougeL 48.2  2026-11-22 04:48
-reviews@mini/bert-m              soft-prompt      20                          2026-11-22 04:45
-reviews@mini/bert-s              soft-prompt      20  accuracy 93.3           2026-11-22 04:44
-sst2@mini/bert-m                 soft-prompt      20                          2026-11-22 04:51
-sst2@mini/bert-m:demo            soft-prompt       5                          2026-11-22 04:46
-sst2@mini/bert-s                 soft-prompt      20  accuracy 71.0           2026-11-22 04:49
-sst2@mini/bert-s:demo            soft-prompt       5  accuracy 68.1           2026-11-22 04:46
-sst2@mini/bert-s:sweep-153e782f  prefix           20  accuracy 68.1           2026-11-22 04:51
-sst2@mini/bert-s:sweep-1de44cdc  soft-prompt      20  accuracy 69.4           2026-11-22 04:50
-sst2@mini/bert-s:sweep-708ea695  soft-prompt      20  accuracy 68.3           2026-11-22 04:50
-sst2@mini/bert-s:sweep-d687aa79  prefix           20  accuracy 68.5           2026-11-22 04:50
-sst2@mini/bert-s:sweep-ee23bdfc  soft-prompt      20  accuracy 69.7           2026-11-22 04:50
-sst2@mini/bert-s:sweep-ff69ad38  prefix           20  accuracy 69.6           2026-11-22 04:50
+e2e@mini/gpt2-m:demo             prefix           10  bleu 38.8, rougeL 49.9  2026-11-22 09:57
+reviews@mini/bert-m              soft-prompt      20                          2026-11-22 09:53
+reviews@mini/bert-s              soft-prompt      20  accuracy 93.3           2026-11-22 09:53
+sst2@mini/bert-m                 soft-prompt      20                          2026-11-22 09:59
+sst2@mini/bert-m:demo            soft-prompt       5                          2026-11-22 09:55
+sst2@mini/bert-s                 soft-prompt      20  accuracy 71.0           2026-11-22 09:58
+sst2@mini/bert-s:demo            soft-prompt       5  accuracy 68.1           2026-11-22 09:55
+sst2@mini/bert-s:sweep-153e782f  prefix           20  accuracy 69.8           2026-11-22 09:59
+sst2@mini/bert-s:sweep-1de44cdc  soft-prompt      20  accuracy 69.4           2026-11-22 09:59
+sst2@mini/bert-s:sweep-708ea695  soft-prompt      20  accuracy 68.3           2026-11-22 09:59
+sst2@mini/bert-s:sweep-d687aa79  prefix           20  accuracy 68.8           2026-11-22 09:59
+sst2@mini/bert-s:sweep-ee23bdfc  soft-prompt      20  accuracy 69.7           2026-11-22 09:58
+sst2@mini/bert-s:sweep-ff69ad38  prefix           20  accuracy 69.8           2026-11-22 09:59
 $ promptgraft ls '*@mini/*' --where 'metric.accuracy>80 and created>2026-03'
 NAME                 KIND         LENGTH  TEST           CREATED (UTC)
-reviews@mini/bert-s  soft-prompt      20  accuracy 93.3  2026-11-22 04:44
+reviews@mini/bert-s  soft-prompt      20  accuracy 93.3  2026-11-22 09:53
 """
 
 

@@ -40,7 +40,7 @@ Settings   labels_used=False
            trust.matching_loss=0.01746
            trust.mean_to_std=1.064
 Data       0c2c91d19c52
-Created    2026-11-22T04:51:35Z
+Created    2026-11-22T09:59:59Z
 Made with  promptgraft 0.1.0
 Parents    └─ transferred-from sst2@mini/bert-s
 Folder     ~/.promptgraft/library/97/sst2@mini%2Fbert-m

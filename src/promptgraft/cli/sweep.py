@@ -33,7 +33,7 @@ done    method=prefix seed=1
 done    method=prefix seed=2
 METHOD       VALIDATION ACCURACY  ACCURACY             SEEDS
 soft-prompt  69.0 (63.8 to 74.2)  69.2 (67.3 to 71.0)      3
-prefix       69.4 (68.1 to 70.7)  68.8 (66.8 to 70.7)      3
+prefix       70.6 (66.2 to 75.0)  69.4 (68.0 to 70.9)      3
 
 \b
 Table   sweeps/sweep/table.csv

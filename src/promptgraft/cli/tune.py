@@ -36,8 +36,8 @@ Your own data:
 \b
 Example:
 $ promptgraft tune sst2 --model mini/bert-s steps=600
-sst2 on mini/bert-s  423/600  loss 0.775  validation accuracy 70.8  14.8/s  0:12 left
-sst2 on mini/bert-s  600/600  loss 0.430  validation accuracy 72.4  0:43
+sst2 on mini/bert-s  497/600  loss 0.569  validation accuracy 70.8  17.3/s  0:06 left
+sst2 on mini/bert-s  600/600  loss 0.430  validation accuracy 72.4  0:37
 accuracy 71.0 (68.9 to 73.1)  on 1821 test rows
 Prompt  sst2@mini/bert-s in ~/.promptgraft/library
 Run     runs/sst2@mini-bert-s-soft-prompt, with curves.png and results.json
