@@ -161,6 +161,9 @@ class Averaged(Direct):
         return self.layout.shape(self.means)
 
 
+mlp = partial(modules.build, "mlp")
+
+
 @dataclass(frozen=True)
 class Variant:
     """What is tuned: where it begins, what emits it, how fast it learns."""
@@ -186,7 +189,10 @@ VARIANTS: Mapping[str, Variant] = {
     "keys three times as fast": Variant(module=partial(Paced, keys=3.0)),
     "values three times as fast": Variant(module=partial(Paced, values=3.0)),
     "averaged over steps": Variant(module=Averaged),
-    "mlp": Variant(module=partial(modules.build, "mlp"), rate=1e-3),
+    "mlp": Variant(module=mlp, rate=1e-3),
+    "mlp, rate 0.0003": Variant(module=mlp, rate=3e-4),
+    "mlp, rate 0.003": Variant(module=mlp, rate=3e-3),
+    "mlp, own start": Variant(known("own"), mlp, 1e-3),
 }
 
 

@@ -20,7 +20,7 @@ RATES = {
     "fine-tuning": (1e-4, 3e-4, 1e-3),
     "top-layers": (3e-4, 1e-3),
     "adapter": (1e-3, 3e-3),
-    "prefix": (0.01, 0.03, 0.1),
+    "prefix": (0.03, 0.1, 0.3),
     "soft-prompt": (0.03, 0.1),
 }
 MINIATURE: Way = {
