@@ -196,10 +196,8 @@ VARIANTS: Mapping[str, Variant] = {
 }
 
 
-def tune(
-    model: FrozenModel, task: Task, rows: int, sample: int, variant: Variant
-) -> dict[str, Tensor]:
-    """A prefix of a sample of training rows."""
+def tune(model: FrozenModel, task: Task, rows: int, sample: int, variant: Variant) -> PromptModule:
+    """What emits the prefix of a sample of training rows."""
     few = task.few_shot(rows, sample).subset("validation", max(1, round(0.3 * rows)), sample)
     generator = torch.Generator().manual_seed(sample)
     torch.manual_seed(sample)
@@ -217,40 +215,28 @@ def tune(
     with tempfile.TemporaryDirectory() as folder:
         train(module, train_rows, objective, config, Path(folder),
               lambda: -mean_loss(objective, module, held, 32))  # fmt: skip
-    with torch.no_grad():
-        return {site: tensor.clone() for site, tensor in module().items()}
+    return module
 
 
 def measure(
     model: FrozenModel, task: Task, rows: int, sample: int, name: str, score: bool
 ) -> dict[str, float]:
     """The loss of validation rows, in nats per token; or of test rows, and the BLEU of beam 5."""
-    prefix = tune(model, task, rows, sample, VARIANTS[name])
+    module = tune(model, task, rows, sample, VARIANTS[name])
     split = "test" if score else "validation"
     judged = task.subset(split, JUDGED, 0).rows(split)
     template = task.template(model.family)
     objective = Objective(model, task, "vocabulary", template)
-    emitted = Fixed(prefix)
-    encoded = encode(model, task, judged, prefix, template)
     with torch.no_grad():
-        found = {"loss": mean_loss(objective, emitted, encoded, 32)}
+        prefix = module()
+        encoded = encode(model, task, judged, prefix, template)
+        found = {"loss": mean_loss(objective, module, encoded, 32)}
     if score:
         written = evaluate(
             model, task, judged, prefix, template, False, num_beams=5, max_new_tokens=60
         )
         found["bleu"] = written.scores["bleu"]
     return found
-
-
-class Fixed(nn.Module):
-    """Emits what it was given."""
-
-    def __init__(self, tensors: PromptTensors) -> None:
-        super().__init__()
-        self.tensors = tensors
-
-    def forward(self, batch: Batch | None = None) -> PromptTensors:
-        return self.tensors
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

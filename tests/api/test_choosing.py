@@ -171,4 +171,20 @@ def test_what_is_wrong_is_said_before_anything_is_tuned(pools, tmp_path):
             tune(pools, tmp_path, "helpful", **settings)
     assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError, match="auto tunes 6 times"):
-        api.plan(api.TuneConfig(model="mini/bert-s", task="sst2", method="auto"))
+        api.plan(api.TuneConfig(model="mini/bert-s", task="sst2", method="auto", pool=["glue/*"]))
+
+
+def test_without_a_pool_it_is_for_what_is_written(tmp_path):
+    rows = [{"source": f"name : {n}", "target": f"It is {n} ."} for n in range(40)]
+    (tmp_path / "toy.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    run = api.tune(
+        **FEW | {"method": "auto", "few_shot": 6, "hidden": 4, "test_rows": 1},
+        model=tiny("gpt2"),
+        task=str(tmp_path / "toy.jsonl"),
+        out=tmp_path / "run",
+        library=Library(tmp_path / "library"),
+    )
+    card = run.prompt.card
+    assert (card.kind, card.method) == ("prefix", "prefix:mlp")
+    assert card.hyperparameters["choice"]["chosen"] == "prefix:mlp"
+    assert run.outcome.steps == 6

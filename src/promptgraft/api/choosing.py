@@ -1,5 +1,7 @@
 """`method=auto`: borrow from the pool only where that helps on examples held out of training.
 
+Without a pool, for tasks whose answer is written: the prefix that does best with few rows.
+
 Some ways to borrow and the private prompt, which borrows nothing, are tuned on parts of the
 training rows and judged by the loss of the rows left out: every row is left out once. Validation
 and test rows are not looked at. One that borrows is chosen if it is better by more than its
@@ -17,7 +19,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from promptgraft import files
+from promptgraft import files, tasks
 from promptgraft.api.borrowing import sources
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin
@@ -41,6 +43,7 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {  # ways to borrow: settings of a
     "one-for-each-input": {"method": "attempt", "transfer": {}},
 }
 KEPT = "choosing.json"  # losses measured so far, while a choice is under way
+WRITING = {"method": "prefix", "module": "mlp"}  # by scripts/better_prefixes.py
 MOST = 100  # rows of a part whose loss is measured, at most
 
 
@@ -80,6 +83,23 @@ def under_way(folder: Path) -> bool:
     return (folder / KEPT).exists()
 
 
+def without_pool(config: TuneConfig, task: Task | None) -> tuple[TuneConfig, Task]:
+    """The settings with a method in the place of auto where there is nothing to borrow, and the
+    task, which decides it.
+
+    Raises ConfigError for a task whose answers are chosen: there auto is about borrowing.
+    """
+    task = task or tasks.load(config.task, **config.data)
+    if task.kind != "generation":
+        raise ConfigError(
+            "auto needs source prompts to choose whether to borrow from them: name some of the "
+            "library, for instance --pool 'glue/*'"
+        )
+    because = "of the prefixes that were compared it does best with few rows"
+    choice = {"chosen": "prefix:mlp", "because": because}
+    return config.model_copy(update={**WRITING, "choice": choice}), task
+
+
 def choose(
     config: TuneConfig,
     model: FrozenModel | None,
@@ -93,17 +113,12 @@ def choose(
     `TuneConfig.choice` then says what was chosen and why. Every tuning takes as many steps as the
     run itself. What was measured is kept in the run's folder; `resume` goes on from it.
 
-    Raises ConfigError without a pool, DataError for fewer different rows than parts, StoppedError
+    Raises DataError for fewer different rows than parts, StoppedError
     after Ctrl-C.
     """
     settings: AutoSettings = read(AutoSettings, None, config.transfer)
     task, model, template = loaded(config, model, task)
     pool = sources(config, model, (task.name,), library)
-    if not pool:
-        raise ConfigError(
-            "auto needs source prompts to choose whether to borrow from them: name some of the "
-            "library, for instance --pool 'glue/*'"
-        )
     parts = folds(task, settings.folds, config.seed)
     layout = layout_for(config, model, pool)
     plain = "soft-prompt" if layout.kind == "soft-prompt" else "prefix"

@@ -33,8 +33,9 @@ class TuneConfig(TrainingConfig):
     """Settings of the task, as `tasks.load` takes them: text, label, verbalizer, metrics, ..."""
     method: str = "soft-prompt"
     """soft-prompt or prefix; from a pool of source prompts, a method of transfer.across_tasks:
-    crosspt, spot, ..., or auto, which borrows from the pool only where that helps; or for
-    comparison one of training.baselines: fine-tuning, lora, ..."""
+    crosspt, spot, ..., or auto, which borrows from the pool only where that helps, and without a
+    pool tunes the prefix that writes best after few rows; or for comparison one of
+    training.baselines: fine-tuning, lora, ..."""
     pool: list[str] = Field(default_factory=list)
     """Source prompts: names in the library, patterns such as glue/*, or folders."""
     transfer: dict[str, Any] = Field(default_factory=dict)

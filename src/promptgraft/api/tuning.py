@@ -104,6 +104,8 @@ def tune(
     known = task if isinstance(task, Task) else None
     if config.method == AUTO and resume and not choosing.under_way(config.folder()):
         config = read(TuneConfig, config.folder() / "config.yaml", {"out": config.folder()})
+    if config.method == AUTO and not config.pool:
+        config, known = choosing.without_pool(config, known)
     if config.method == AUTO:
         processes.alone("method=auto")
         before = choosing.tunings(config)
@@ -169,6 +171,8 @@ def plan(config: TuneConfig) -> Plan:
         own = prepare_weights(config, None, None)
         trained, rows = own.module.trainable(), len(own.encoded)
         return Plan(trained, trained, own.module.total, own.module.share(), rows, None, None)
+    if config.method == AUTO and not config.pool:
+        config, _ = choosing.without_pool(config, None)
     if config.method == AUTO:
         raise ConfigError(
             f"auto tunes {choosing.tunings(config)} times before the run itself, by several "
