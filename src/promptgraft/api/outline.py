@@ -40,7 +40,7 @@ evaluate_every: {evaluate_every}
 # Training rows to use, of every label or in all
 # few_shot: 16
 # The learning rate; without, the method's own
-# lr: {rate}
+# lr: 0.03
 # Where the virtual tokens and the texts stand; the task's own, for a {family} model:
 # template: "{template}"
 seed: 0
@@ -72,8 +72,7 @@ def outline(
     head = HEAD.format(file=file, **{k: _line(k, v) for k, v in _of(task, model, method).items()})
     body = _data(data, guessed) if data else ""
     template = loaded.template(family)
-    rate = TuneConfig(task=task, model=model, method=method).training().lr
-    rest = REST.format(**usual, evaluate_every=every, family=family, template=template, rate=rate)
+    rest = REST.format(**usual, evaluate_every=every, family=family, template=template)
     text = head + body + rest
     read(TuneConfig, None, yaml.safe_load(text))
     return text
