@@ -1,4 +1,4 @@
-"""What makes a prefix of few examples better, at equal numbers to train and to keep.
+"""What makes a prefix of few examples better, at equal numbers to keep.
 
     PROMPTGRAFT_DATA=... python scripts/better_prefixes.py [--tasks e2e webnlg] [--rows 50 500]
 
