@@ -4,13 +4,12 @@ import json
 import sys
 import time
 
+import datasets
 import pytest
 
 from promptgraft import tasks
 from promptgraft.errors import DataError
 from promptgraft.tasks import hub
-
-datasets = pytest.importorskip("datasets")
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +50,55 @@ def test_a_folder_of_files(tmp_path):
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     task = tasks.load(f"hub:{tmp_path}")
     assert [len(task.rows(split)) for split in ("train", "validation")] == [4, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "source", "references"),
+    [
+        (
+            "e2e",
+            {
+                "meaning_representation": "name[Aromi], eatType[pub], priceRange[£20-25]",
+                "human_reference": "Aromi is a pub .",
+            },
+            "name : Aromi | Type : pub | price : £ 20 - 25",
+            ["Aromi is a pub ."],
+        ),
+        (
+            "webnlg",
+            {
+                "category": "Airport",
+                "modified_triple_sets": {"mtriple_set": [["Aarhus | country | Denmark"]]},
+                "lex": {"comment": ["good", "toFix"], "text": ["In Denmark.", "Denmark it."]},
+            },
+            " | Aarhus : country : Denmark",
+            ["In Denmark.", "Denmark it."],
+        ),
+        (
+            "dart",
+            {
+                "tripleset": [["Jeff", "TITLE", "Episode"], ["Jeff", "AGE", "30"]],
+                "annotations": {"source": ["a", "b"], "text": ["Jeff, 30.", "It is Jeff."]},
+            },
+            "Jeff : title : Episode | Jeff : age : 30",
+            ["Jeff, 30.", "It is Jeff."],
+        ),
+        (
+            "xsum",
+            {"document": "One line.\nAnother.", "summary": "Lines.", "id": "17"},
+            "One line. Another.",
+            ["Lines."],
+        ),
+    ],
+)
+def test_rows_of_published_sets_as_the_hub_has_them(tmp_path, name, row, source, references):
+    whole = datasets.Dataset.from_list([row])
+    splits = dict.fromkeys(("train", "validation", "test"), whole)
+    datasets.DatasetDict(splits).save_to_disk(str(tmp_path / "set"))
+    task = tasks.load(f"hub:{tmp_path / 'set'}", format=name)
+    (tested,) = task.rows("test")
+    assert (tested["source"], task.references(tested)) == (source, references)
+    assert task.rows("train")[0]["target"] == references[0]
 
 
 def test_columns_are_named_in_errors(tmp_path):
