@@ -12,7 +12,7 @@ import argparse
 import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from torch import Generator, Tensor, nn
 
 from promptgraft import modules, tasks
 from promptgraft.models import Batch, FrozenModel, PromptTensors
-from promptgraft.modules import INITIALISERS, Layout, PromptModule
+from promptgraft.modules import INITIALISERS, Layout, PromptModule, Start
 from promptgraft.modules.direct import Direct
 from promptgraft.studies.intervals import difference, mean
 from promptgraft.studies.memo import Memo
@@ -36,8 +36,7 @@ MOST = 300  # their tokens
 JUDGED = 200  # validation rows, and test rows
 USUAL = "usual"
 
-Tables = dict[str, Tensor]
-Begin = Callable[[FrozenModel, Layout, Task, Generator], Tables | None]
+Begin = Callable[[FrozenModel, Layout, Task, Generator], Start]
 
 
 def known(name: str, *arguments: Any) -> Begin:
@@ -50,7 +49,7 @@ def known(name: str, *arguments: Any) -> Begin:
 def examples(compress: Callable[[Tensor], Tensor]) -> Begin:
     """Keys and values [L, 2, N, H, d] of a few training rows, made as few as the prefix has."""
 
-    def begin(model: FrozenModel, layout: Layout, task: Task, generator: Generator) -> Tables:
+    def begin(model: FrozenModel, layout: Layout, task: Task, generator: Generator) -> Start:
         rows = task.rows("train")
         drawn = torch.randperm(len(rows), generator=generator)[:EXAMPLES].tolist()
         ids: list[int] = []
@@ -80,7 +79,7 @@ def last(tensor: Tensor) -> Tensor:
 class Gated(Direct):
     """Keys and values of each layer times a trained number of their own."""
 
-    def __init__(self, layout: Layout, start: Tables | None) -> None:
+    def __init__(self, layout: Layout, start: Start) -> None:
         super().__init__(layout, start)
         self.gates = nn.ParameterDict(
             {site: nn.Parameter(torch.zeros(own[0], 2)) for site, own in layout.sites.items()}
@@ -96,8 +95,8 @@ class Gated(Direct):
 class LowRank(PromptModule):
     """Three times as many tokens, of a rank that makes as many numbers."""
 
-    def __init__(self, layout: Layout, start: Tables | None) -> None:
-        longer = Layout(layout.kind, 3 * layout.length, layout.embedding_size, layout.sites)
+    def __init__(self, layout: Layout, start: Start) -> None:
+        longer = replace(layout, length=3 * layout.length)
         super().__init__(longer)
         self.mixes, self.tables = nn.ParameterDict(), nn.ParameterDict()
         for site, width in layout.widths().items():
@@ -113,11 +112,9 @@ class LowRank(PromptModule):
 class SharedOverLayers(PromptModule):
     """The same keys and values in every layer, as many more tokens as there are layers."""
 
-    def __init__(self, layout: Layout, start: Tables | None) -> None:
+    def __init__(self, layout: Layout, start: Start) -> None:
         longest = max(layers for layers, _, _ in layout.sites.values())
-        super().__init__(
-            Layout(layout.kind, layout.length * longest, layout.embedding_size, layout.sites)
-        )
+        super().__init__(replace(layout, length=layout.length * longest))
         drawn = {s: torch.randn(layout.length, w) for s, w in layout.widths().items()}
         tensors = layout.shape(start or drawn)
         self.tables = nn.ParameterDict(
@@ -134,7 +131,9 @@ class SharedOverLayers(PromptModule):
 class Paced(Direct):
     """Keys and values that learn at rates of their own: times the usual."""
 
-    def __init__(self, layout: Layout, start: Tables, keys: float = 1.0, values: float = 1.0):
+    def __init__(
+        self, layout: Layout, start: dict[str, Tensor], keys: float = 1.0, values: float = 1.0
+    ):
         super().__init__(layout, start)
         self.pace = torch.tensor([keys, values])[None, :, None, None, None]
         self.first = {site: table.clone() for site, table in start.items()}
@@ -148,7 +147,7 @@ class Paced(Direct):
 class Averaged(Direct):
     """Judged and kept is a running mean of the numbers over the steps."""
 
-    def __init__(self, layout: Layout, start: Tables | None, decay: float = 0.95) -> None:
+    def __init__(self, layout: Layout, start: Start, decay: float = 0.95) -> None:
         super().__init__(layout, start)
         self.decay = decay
         self.means = {site: table.detach().clone() for site, table in self.tables.items()}

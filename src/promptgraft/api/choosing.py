@@ -96,7 +96,7 @@ def without_pool(config: TuneConfig, task: Task | None) -> tuple[TuneConfig, Tas
             "library, for instance --pool 'glue/*'"
         )
     because = "of the prefixes that were compared it does best with few rows"
-    choice = {"chosen": "prefix:mlp", "because": because}
+    choice = {"chosen": ":".join(WRITING.values()), "because": because}
     return config.model_copy(update={**WRITING, "choice": choice}), task
 
 
@@ -113,8 +113,7 @@ def choose(
     `TuneConfig.choice` then says what was chosen and why. Every tuning takes as many steps as the
     run itself. What was measured is kept in the run's folder; `resume` goes on from it.
 
-    Raises DataError for fewer different rows than parts, StoppedError
-    after Ctrl-C.
+    Raises DataError for fewer different rows than parts, StoppedError after Ctrl-C.
     """
     settings: AutoSettings = read(AutoSettings, None, config.transfer)
     task, model, template = loaded(config, model, task)
