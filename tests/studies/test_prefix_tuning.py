@@ -69,7 +69,7 @@ def test_the_study_writes_its_page_and_goes_on_where_it_was(place, capsys, monke
 def test_the_rate_is_the_best_on_validation_data_and_the_same_for_few_rows(place):
     study = PrefixTuning(Setting(["./gpt2"], place / "out", seeds=1))
     way = study.prefix(length=2)
-    plain = {"method": "prefix", "module": "direct"}
+    plain = {"method": "prefix", "module": "mlp"}
     by_rate = {
         rate: study._run("./gpt2", Data("e2e"), {**plain, "lr": rate}, 0, test=False).dev
         for rate in prefix_tuning.RATES["prefix"]

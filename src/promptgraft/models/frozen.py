@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from promptgraft.models.gather import (
     pick,
     sites_of,
 )
-from promptgraft.models.port import rows as for_rows
+from promptgraft.models.generation import generate
 from promptgraft.models.prompted import PromptedModel, Rows
 
 
@@ -229,8 +228,8 @@ class FrozenModel(PromptedModel):
                 torch.manual_seed(seed)
             for chosen, batch in self._batches(encoded, batch_size, "left", max_new_tokens):
                 start = batch.tokens if batch.decoder_tokens is None else batch.decoder_tokens
-                with self.attached(batch, pick(prompt, chosen)) as inputs, self._hidden(inputs):
-                    ids = self.model.generate(**inputs, **config)  # type: ignore[operator]
+                with self.attached(batch, pick(prompt, chosen)) as inputs:
+                    ids = generate(self.model, inputs, self.encoder.pad, config)
                 new = ids[:, start.shape[1] :].tolist()
                 own = [_before_end(row, config.get("eos_token_id")) for row in new]
                 written = self.tokenizer.batch_decode(own, skip_special_tokens=True)
@@ -262,29 +261,6 @@ class FrozenModel(PromptedModel):
         """The tokens that end a text."""
         ends = self.model.generation_config.eos_token_id
         return {*(ends if isinstance(ends, list) else [ends]), self.encoder.eos} - {None}
-
-    @contextmanager
-    def _hidden(self, inputs: dict[str, Any]) -> Iterator[None]:
-        """Hide virtual tokens from transformers' generation, which looks ids up for penalties and
-        stop strings: it gets padding in their place; the model's first pass gets themselves."""
-        name = "decoder_input_ids" if "decoder_input_ids" in inputs else "input_ids"
-        ids: Tensor = inputs[name]
-        if not (ids < 0).any():
-            yield
-            return
-
-        def swap(
-            _model: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
-        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-            hook.remove()
-            return arguments, keywords | {name: for_rows(ids, len(keywords[name]))}
-
-        hook = self.model.register_forward_pre_hook(swap, with_kwargs=True)
-        inputs[name] = ids.where(ids >= 0, self.encoder.pad)
-        try:
-            yield
-        finally:
-            hook.remove()
 
     def cost(self, batch: Batch, prompt: Prompts = None) -> Cost:
         """What a training step on this batch takes, without running it."""

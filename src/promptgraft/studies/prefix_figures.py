@@ -12,8 +12,9 @@ from promptgraft.studies.prefix_tuning import (
     SIZES,
     STARTS,
     SUMMARIES,
+    TABLES,
     PrefixTuning,
-    tables,
+    measurable,
     values,
 )
 from promptgraft.studies.tunings import Data
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def figure_3(study: PrefixTuning) -> Figure:
     """Low data, tables to text: prefix and fine-tuning by number of rows (figure 6 too)."""
-    return _low_data(study, study.writer, "e2e", tables())
+    return _low_data(study, study.writer, "e2e", measurable(TABLES))
 
 
 def figure_3_summaries(study: PrefixTuning) -> Figure:
@@ -48,7 +49,7 @@ def _low_data(study: PrefixTuning, model: str, task: str, metrics: Mapping[str, 
 
 def figure_4(study: PrefixTuning) -> Figure:
     """Length of the prefix, tables to text."""
-    chosen = tables()
+    chosen = measurable(TABLES)
     figure, places = drawing.empty("virtual tokens", *chosen)
     runs = [study.runs(study.writer, Data("e2e"), study.prefix(length=n)) for n in LENGTHS]
     for place, metric in zip(places, chosen.values(), strict=True):
@@ -58,7 +59,7 @@ def figure_4(study: PrefixTuning) -> Figure:
 
 def figure_5(study: PrefixTuning) -> Figure:
     """What the prefix starts from, 100 rows (figure 7 too)."""
-    chosen = tables()
+    chosen = measurable(TABLES)
     figure, places = drawing.empty("", *chosen)
     starts = [study.few(study.writer, "e2e", 100, study.start(word)) for word in STARTS]
     for place, metric in zip(places, chosen.values(), strict=True):

@@ -17,10 +17,10 @@ from promptgraft.studies.tunings import Data, Tuned, Tunings, Way
 # The paper's rates are those of models a hundred times larger; at miniature scale one of several is
 # chosen for each task on its validation data.
 RATES = {
-    "fine-tuning": (1e-4, 3e-4, 1e-3),
-    "top-layers": (3e-4, 1e-3),
-    "adapter": (1e-3, 3e-3),
-    "prefix": (0.03, 0.1, 0.3),
+    "fine-tuning": (3e-4, 1e-3, 3e-3),
+    "top-layers": (1e-3, 3e-3),
+    "adapter": (3e-3, 1e-2),
+    "prefix": (1e-3, 3e-3),
     "soft-prompt": (0.03, 0.1),
 }
 MINIATURE: Way = {
@@ -48,13 +48,16 @@ RANDOM = "random"
 STARTS = (RANDOM, "table-to-text", "summarize", "elephant", "divide")
 OWN_WORD = {"e2e": "table-to-text", "xsum": "summarize"}
 
-OTHERS = {  # name of a column: task and metric
-    "webnlg S": ("webnlg", "seen.bleu"),
-    "webnlg U": ("webnlg", "unseen.bleu"),
-    "webnlg A": ("webnlg", "bleu"),
-    "dart BLEU": ("dart", "bleu"),
+TABLES = {
+    "BLEU": "e2e_bleu",
+    "NIST": "nist",
+    "METEOR": "meteor",
+    "ROUGE-L": "coco_rougeL",
+    "CIDEr": "cider",
 }
-TABLES = {"BLEU": "e2e_bleu", "NIST": "nist", "ROUGE-L": "coco_rougeL", "CIDEr": "cider"}
+TRIPLES = {"BLEU": "bleu", "METEOR": "meteor", "TER": "ter"}
+CATEGORIES = {"S": "seen.", "U": "unseen.", "A": ""}  # of WebNLG's test rows
+LEARNED = {"MoverScore": "moverscore", "BERTScore": "bertscore", "BLEURT": "bleurt"}
 SUMMARIES = {"ROUGE-1": "rouge1", "ROUGE-2": "rouge2", "ROUGE-L": "rougeL"}
 
 
@@ -86,9 +89,8 @@ class PrefixTuning(Tunings):
         return {"method": method, "lr": rate, **settings}
 
     def prefix(self, **settings: object) -> Way:
-        """A prefix, through an MLP as in the paper, at miniature scale without."""
-        module = "mlp" if self.setting.full else "direct"
-        return self.way("prefix", **{"module": module, "length": 10, **settings})
+        """A prefix through an MLP."""
+        return self.way("prefix", **{"module": "mlp", "length": 10, **settings})
 
     def start(self, word: str) -> Way:
         """A prefix that starts from a word, or from random numbers."""
@@ -144,28 +146,41 @@ def values(runs: Sequence[Tuned], metric: str) -> list[float]:
 
 
 def lacking() -> dict[str, str]:
-    """Columns of the paper that cannot be measured here, and what they need."""
-    needs = {name: metrics.get(metric).lack() for name, metric in TABLES.items()}
+    """Metrics of the paper that cannot be measured here, and what they need."""
+    needs = {name: metrics.get(own).lack() for name, own in (TABLES | TRIPLES | LEARNED).items()}
     return {name: need for name, need in needs.items() if need}
 
 
-def tables() -> dict[str, str]:
-    """The metrics of texts from tables that can be measured here."""
-    return {name: metric for name, metric in TABLES.items() if name not in lacking()}
+def measurable(named: Mapping[str, str]) -> dict[str, str]:
+    """Those of some metrics that are not lacking."""
+    return {name: metric for name, metric in named.items() if name not in lacking()}
+
+
+def columns() -> dict[str, tuple[str, str]]:
+    """Table 1's: task and metric by head."""
+    triples = measurable(TRIPLES)
+    return {
+        **{f"e2e {name}": ("e2e", metric) for name, metric in measurable(TABLES).items()},
+        **{
+            f"webnlg {letter} {name}": ("webnlg", f"{group}{metric}")
+            for name, metric in triples.items()
+            for letter, group in CATEGORIES.items()
+        },
+        **{f"dart {name}": ("dart", m) for name, m in (triples | measurable(LEARNED)).items()},
+    }
 
 
 def table_1(study: PrefixTuning) -> list[Table]:
     """Tables to text: five methods on three tasks, and what each keeps for a task."""
     rows = []
-    columns = {f"e2e {name}": ("e2e", metric) for name, metric in tables().items()} | OTHERS
     for name, way in study.methods.items():
         cells = []
-        for task, metric in columns.values():
+        for task, metric in columns().values():
             runs = study.runs(study.writer, Data(task), way)
             cells.append(str(mean([[value] for value in values(runs, metric)])))
         kept = study.runs(study.writer, Data("e2e"), way)[0]
         rows.append([name, f"{kept.stored:,}", f"{kept.share:.2%}", *cells])
-    heads = ["method", "numbers kept", "share", *columns]
+    heads = ["method", "numbers kept", "share", *columns()]
     title = f"Table 1: tables to text, {study.writer}"
     return [Table("1-tables", title, heads, rows), published()["1"]]
 
@@ -203,11 +218,11 @@ def table_3(study: PrefixTuning) -> list[Table]:
 def table_4(study: PrefixTuning) -> list[Table]:
     """Where the trained numbers are: at every layer before, at the input alone, in between."""
     rows = [
-        [name, *_cells(study.runs(study.writer, Data("e2e"), way), tables())]
+        [name, *_cells(study.runs(study.writer, Data("e2e"), way), measurable(TABLES))]
         for name, way in places(study).items()
     ]
     title = f"Table 4: prefix, embeddings alone, infix, {study.writer}"
-    return [Table("4-places", title, ["method", *tables()], rows), published()["4"]]
+    return [Table("4-places", title, ["method", *measurable(TABLES)], rows), published()["4"]]
 
 
 def places(study: PrefixTuning) -> dict[str, Way]:

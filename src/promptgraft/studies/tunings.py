@@ -110,7 +110,7 @@ class Tunings:
         """
         lr = way.get("lr")
         if isinstance(lr, tuple):
-            lr = self.rate(model, replace(data, few=None, sample=0), way)
+            lr = self.rate(model, Data(data.task), way)
         return self._run(model, data, {**way, "lr": lr}, seed)
 
     def rate(self, model: str, data: Data, way: Way) -> float:
