@@ -101,3 +101,13 @@ def test_meteor():
     assert value("meteor", ["zebra"], [["the river"]]) < 5 < value("meteor") < same
     first = metrics.get("meteor").over(OUTPUTS, REFERENCES)(np.array([0]))
     assert first == pytest.approx(value("meteor", OUTPUTS[:1], REFERENCES[:1]))
+
+
+@needed
+def test_a_program_that_died_is_started_again():
+    before = value("meteor")
+    coco._program().meteor_p.kill()
+    coco._program().meteor_p.wait()
+    with pytest.raises((OSError, ValueError)):
+        value("meteor")
+    assert value("meteor") == before

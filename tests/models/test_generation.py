@@ -26,7 +26,9 @@ def test_a_text_is_read_once_and_the_beams_are_those_of_transformers(kind: str):
     batch = model.collate(model.encode(rows(), prompt, template, reserve=NEW), "left", NEW)
     settings = dict(max_new_tokens=NEW, num_beams=BEAMS)
     with model.attached(batch, prompt) as inputs, torch.no_grad():
-        ids = model.model.generate(**inputs, **settings, pad_token_id=0, eos_token_id=list(model.ends))
+        ids = model.model.generate(
+            **inputs, **settings, pad_token_id=0, eos_token_id=list(model.ends)
+        )
     seen = lines_read(model)
     texts = model.generate(rows(), prompt, template, **settings)
     assert seen[0] == len(rows())

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from promptgraft.metrics.metric import Metric, References, Texts
@@ -51,16 +53,27 @@ def _meteor(predictions: Texts, references: References) -> Callable[[Rows], floa
     expected, written = _tokenised(predictions, references)
 
     def at(rows: Rows) -> float:
-        from pycocoevalcap.meteor.meteor import Meteor
-
-        chosen = list(enumerate(rows))
-        score, _ = Meteor().compute_score(
-            {number: expected[row] for number, row in chosen},
-            {number: written[row] for number, row in chosen},
-        )
+        chosen, program = list(enumerate(rows)), _program()
+        try:
+            score, _ = program.compute_score(
+                {number: expected[row] for number, row in chosen},
+                {number: written[row] for number, row in chosen},
+            )
+        except BaseException:  # it may be dead, or in the middle of its answers
+            program.lock = Lock()  # the old one is held, and would be waited for when it is freed
+            _program.cache_clear()
+            raise
         return 100 * float(score)
 
     return at
+
+
+@cache
+def _program() -> Any:
+    """METEOR's, one for all that is scored: it takes seconds to read its tables."""
+    from pycocoevalcap.meteor.meteor import Meteor
+
+    return Meteor()
 
 
 def _rouge() -> Any:

@@ -123,14 +123,14 @@ class CrossPT(Tunings):
         return self.scores(GROUPS["glue"], configuration, few, **settings)
 
     def _pace(self, few: int | None, tasks: int, way: Way) -> Way:
-        """Length, steps and the like; with all rows each task has the steps of a source prompt."""
+        """Length, steps and the like."""
         if few is None:
-            steps = tasks * self.source_way["steps"]
+            steps = self.steps_for(tasks)
             every = steps // 6
         else:
             rows = few * tasks
             steps = (EPOCHS if way.get("pool") else LONGER) * rows // BATCH
-            every = 2 * rows // BATCH
+            every = (2 if self.setting.full else 5) * rows // BATCH
         return {
             "length": LENGTH,
             "batch_size": BATCH,
@@ -138,6 +138,11 @@ class CrossPT(Tunings):
             "evaluate_every": max(1, every),
             "warmup": 0.2,
         }
+
+    def steps_for(self, tasks: int) -> int:
+        """With all rows each task has those of a source prompt; at miniature scale all together."""
+        steps: int = self.source_way["steps"]
+        return tasks * steps if self.setting.full else steps
 
     @property
     def source_way(self) -> Way:
@@ -221,8 +226,7 @@ def compared(study: CrossPT, few: int | None) -> dict[str, list[list[float]]]:
         if way["method"] in METHODS.items:
             return {**way, "pool": study.pool(others)}
         if "multitask" in way:
-            steps = len(others) * study.source_way["steps"]
-            return {**way, "multitask": others, "multitask_steps": steps}
+            return {**way, "multitask": others, "multitask_steps": study.steps_for(len(others))}
         return way
 
     found = {

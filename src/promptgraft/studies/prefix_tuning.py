@@ -32,6 +32,7 @@ PAPER: Way = {
     "steps": 42_000, "batch_size": 10, "evaluate_every": 1000, "evaluate_rows": 500, "samples": 0,
     "decoding": {"num_beams": 5, "max_new_tokens": 100, "min_new_tokens": 5},
 }  # fmt: skip
+SUMMARY: Way = {"max_length": 64}  # an article's first sentences
 PAPER_SUMMARY: Way = {  # appendix A.1: 30 epochs; articles are cut to 512 tokens
     "steps": 437_000, "batch_size": 14, "hidden": 800, "max_length": 512,
     "decoding": {"num_beams": 6, "length_penalty": 0.8, "min_new_tokens": 11, "max_new_tokens": 62},
@@ -115,20 +116,25 @@ class PrefixTuning(Tunings):
 
     def runs(self, model: str, data: Data, way: Way) -> list[Tuned]:
         """One for each seed."""
-        if self.setting.full and data.task == "xsum":
-            way = {**PAPER_SUMMARY, **way}
+        way = {**self._for(data.task), **way}
         return [self.tuned(model, data, way, seed) for seed in range(self.setting.seeds)]
 
     def few(self, model: str, task: str, size: int, way: Way) -> list[list[Tuned]]:
         """In low data: by sample, then by seed; two seeds as in the paper, one at miniature."""
-        usual = FEW_PAPER if self.setting.full else FEW
+        way = {**self._for(task), **way, **(FEW_PAPER if self.setting.full else FEW)}
         return [
             [
-                self.tuned(model, Data(task, size, sample), {**way, **usual}, seed)
+                self.tuned(model, Data(task, size, sample), way, seed)
                 for seed in range(2 if self.setting.full else 1)
             ]
             for sample in range(self.samples)
         ]
+
+    def _for(self, task: str) -> Way:
+        """What summaries need beside `usual`."""
+        if task != "xsum":
+            return {}
+        return PAPER_SUMMARY if self.setting.full else SUMMARY
 
 
 def published() -> dict[str, Table]:

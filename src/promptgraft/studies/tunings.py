@@ -22,7 +22,8 @@ Way = Mapping[str, Any]  # settings of `tune`: method, module, weights, length, 
 
 DEV_SHARE = 0.3  # of the training rows, in low-data settings (Prefix-Tuning, section 6.3)
 KEPT = 8  # texts kept of each run
-RATED = ("method", "module", "weights", "transfer", "pool")  # what a rate is chosen for
+# What a rate is chosen for.
+RATED = ("method", "module", "weights", "transfer", "pool", "max_length")
 
 
 @dataclass(frozen=True)
