@@ -173,6 +173,8 @@ def test_the_place_of_a_prefix():
         ("{prompt:9} {text} {prompt}", 0),
         ("{text} {prompt} => {target}", 3),
         ("{text} {prompt:9} => {target}", 3),
+        ("{text} {prompt}", 2),  # the last token predicts the first one written
+        ("{text} {prompt} {target}", 2),
     ]:
         assert encoded(model, template, "bad", prefix=4).prefix_at == place, template
 

@@ -210,6 +210,7 @@ GENERATION: dict[str, tuple[str, Callable[[FrozenModel], Any], list[str]]] = {
     "soft at the end": ("{source} {prompt}", lambda m: soft(m, 1), CAUSAL + SEQ2SEQ),
     "prefix": ("{prompt} {source}", lambda m: prefix(m, 3), CAUSAL + SEQ2SEQ),
     "prefix infix": ("{source} {prompt} =>", lambda m: prefix(m, 3), CAUSAL),
+    "prefix at the end": ("{source} {prompt}", lambda m: prefix(m, 3), CAUSAL),
     "decoder": ("{source} {decoder} {prompt} So", lambda m: soft(m, 3), SEQ2SEQ),
     "both": ("{prompt:1} {source} {decoder} {prompt:2}", lambda m: soft(m, 3), SEQ2SEQ),
 }

@@ -278,6 +278,7 @@ class Encoder:
             if not tokens:
                 tokens.append(self._start())
             labels = {len(tokens) - 1 + i: token for i, token in enumerate(target)}
+            row.prefix_at = min(row.prefix_at, len(tokens) - 1)  # what is written first hears it
             tokens.extend(target[:-1])
         found = [labels.get(place, IGNORED) for place in range(len(tokens))]
         row.labels, row.decoder_labels = (found, []) if tokens is row.tokens else ([], found)

@@ -32,7 +32,7 @@ PAPER: Way = {
     "steps": 42_000, "batch_size": 10, "evaluate_every": 1000, "evaluate_rows": 500, "samples": 0,
     "decoding": {"num_beams": 5, "max_new_tokens": 100, "min_new_tokens": 5},
 }  # fmt: skip
-SUMMARY: Way = {"max_length": 64}  # an article's first sentences
+SUMMARY: Way = {"steps": 100, "batch_size": 8, "max_length": 64}  # of an article's first sentences
 PAPER_SUMMARY: Way = {  # appendix A.1: 30 epochs; articles are cut to 512 tokens
     "steps": 437_000, "batch_size": 14, "hidden": 800, "max_length": 512,
     "decoding": {"num_beams": 6, "length_penalty": 0.8, "min_new_tokens": 11, "max_new_tokens": 62},
@@ -44,7 +44,7 @@ LENGTHS = (1, 5, 10, 20, 40)
 LONG, SHORT = 40, 5  # prefixes of table 2
 PAPER_LONG, PAPER_SHORT = 200, 10
 FIT = 500  # the paper's steps that bring the MLP near the words it starts from, in low data
-INFIX = "{source} => {prompt}"
+INFIX = "{source} {prompt} =>"
 RANDOM = "random"
 STARTS = (RANDOM, "table-to-text", "summarize", "elephant", "divide")
 OWN_WORD = {"e2e": "table-to-text", "xsum": "summarize"}
@@ -121,7 +121,10 @@ class PrefixTuning(Tunings):
 
     def few(self, model: str, task: str, size: int, way: Way) -> list[list[Tuned]]:
         """In low data: by sample, then by seed; two seeds as in the paper, one at miniature."""
-        way = {**self._for(task), **way, **(FEW_PAPER if self.setting.full else FEW)}
+        if self.setting.full:
+            way = {**way, **self._for(task), **FEW_PAPER}
+        else:
+            way = {**way, **FEW, **self._for(task)}
         return [
             [
                 self.tuned(model, Data(task, size, sample), way, seed)
