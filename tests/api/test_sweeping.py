@@ -156,7 +156,7 @@ def test_two_workers_and_a_failed_job(folder):
 
 def test_killed_stopped_and_begun_again_is_never_stopped(folder):
     """kill -9 in the first job, Ctrl-C in the second; what is done is not done again."""
-    last = 100  # far behind step 5: the second job must not end before Ctrl-C is heard
+    last = 300  # far behind step 5: the second job must not end before Ctrl-C is heard
     sweep, library = config(seed=[0, 1], steps=[last]), Library(folder / "library")
     steps = {0: [], 1: []}
     workers = set()
