@@ -61,3 +61,11 @@ def test_a_cache_of_fixed_size_is_left_to_transformers():
     fixed = model.generate(rows(), prompt, **settings, cache_implementation="static")
     assert set(seen) == {len(rows()) * BEAMS}
     assert fixed == usual
+
+
+@pytest.mark.parametrize("beams", [1, BEAMS])
+def test_texts_may_be_read_in_chunks(beams: int):
+    model = tiny("gpt2")
+    prompt, settings = prefix(model, 2), dict(max_new_tokens=NEW, num_beams=beams)
+    usual = model.generate(rows(), prompt, **settings)
+    assert model.generate(rows(), prompt, **settings, prefill_chunk_size=2) == usual

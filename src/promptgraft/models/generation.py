@@ -31,14 +31,15 @@ def generate(
         _model: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         first.remove()
+        read = ids[:, : keywords[name].shape[1]]  # all of them, or the first chunk
         if not worthwhile or type(keywords.get("past_key_values")) is not DynamicCache:
             last.remove()
-            return arguments, keywords | {name: rows(ids, len(keywords[name]))}
+            return arguments, keywords | {name: rows(read, len(keywords[name]))}
         own = {
             key: value[::beams] if isinstance(value, Tensor) and value.ndim > 1 else value
             for key, value in keywords.items()
         }
-        return arguments, own | {name: ids}
+        return arguments, own | {name: read}
 
     def after(_model: nn.Module, _arguments: tuple[Any, ...], output: Any) -> Any:
         last.remove()

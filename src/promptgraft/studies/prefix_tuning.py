@@ -162,7 +162,7 @@ def lacking() -> dict[str, str]:
 
 def measurable(named: Mapping[str, str]) -> dict[str, str]:
     """Those of some metrics that are not lacking."""
-    return {name: metric for name, metric in named.items() if name not in lacking()}
+    return {name: metric for name, metric in named.items() if not metrics.get(metric).lack()}
 
 
 def columns() -> dict[str, tuple[str, str]]:
