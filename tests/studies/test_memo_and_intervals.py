@@ -1,5 +1,10 @@
 """What is measured once, and what a mean is worth."""
 
+import json
+import subprocess
+import sys
+import threading
+
 import numpy as np
 import pytest
 
@@ -27,6 +32,62 @@ def test_half_a_line_is_measured_again(tmp_path):
     assert again("a", lambda: 9) == 1
     assert again("b", lambda: 7) == 7
     assert Memo(path)("b", lambda: 0) == 7
+
+
+WORKER = """
+import json, os, sys, time
+from pathlib import Path
+from promptgraft.studies.memo import Memo
+
+memo = Memo(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+
+def measure(number):
+    time.sleep(0.1)
+    return [number, os.getpid(), "text " * 5000]
+
+found = memo.all([([number], lambda number=number: measure(number)) for number in range(8)])
+print(json.dumps([one[:2] for one in found]))
+"""
+
+
+def test_two_processes_share_the_work_and_see_the_same(tmp_path):
+    path = tmp_path / "measured.jsonl"
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    outputs = [worker.communicate(timeout=60)[0] for worker in workers]
+    assert outputs[0] == outputs[1]
+    found = json.loads(outputs[0])
+    assert [number for number, _ in found] == list(range(8))
+    assert {process for _, process in found} == {worker.pid for worker in workers}
+    assert len(path.read_text().splitlines()) == 8  # each was measured once
+
+
+def test_what_a_killed_process_was_measuring_is_measured_by_the_other(tmp_path):
+    path = tmp_path / "measured.jsonl"
+    program = WORKER.replace("time.sleep(0.1)", "print(number, flush=True) or time.sleep(1000)")
+    worker = subprocess.Popen(
+        [sys.executable, "-c", program, str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    worker.stdin.write("go\n")
+    worker.stdin.flush()
+    assert [worker.stdout.readline() for _ in range(2)] == ["ready\n", "0\n"]
+    memo = Memo(path)
+    threading.Timer(0.5, worker.kill).start()
+    assert memo.all([([1], lambda: "one"), ([0], lambda: "zero")]) == ["one", "zero"]
+    worker.communicate()
 
 
 def test_the_interval_covers_as_often_as_it_says():

@@ -58,7 +58,7 @@ def test_the_study_writes_its_page_and_goes_on_where_it_was(place, capsys, monke
     assert "Table 3: other topics, ./bart" in text
     assert "The paper's table 3" in text
     assert (page.parent / "figure-4.png").read_bytes().startswith(b"\x89PNG")
-    assert not (page.parent / "run").exists()
+    assert not list(page.parent.glob("run*"))
     monkeypatch.setattr(Tunings, "_measured", None)  # nothing is measured again
     with pytest.raises(SystemExit) as again:
         main(words)
@@ -70,14 +70,15 @@ def test_the_rate_is_the_best_on_validation_data_and_the_same_for_few_rows(place
     study = PrefixTuning(Setting(["./gpt2"], place / "out", seeds=1))
     way = study.prefix(length=2)
     plain = {"method": "prefix", "module": "mlp"}
-    by_rate = {
-        rate: study._run("./gpt2", Data("e2e"), {**plain, "lr": rate}, 0, test=False).dev
-        for rate in prefix_tuning.RATES["prefix"]
-    }
+    rates = prefix_tuning.RATES["prefix"]
+    trials = [
+        study._run("./gpt2", Data("e2e"), {**plain, "lr": rate}, 0, test=False) for rate in rates
+    ]
+    by_rate = {rate: run.dev for rate, run in zip(rates, study._runs(trials), strict=True)}
     best = max(by_rate, key=lambda rate: by_rate[rate])
     assert study.rate("./gpt2", Data("e2e"), way) == best
     few = study.tuned("./gpt2", Data("e2e", 4, 1), way)
-    again = study._run("./gpt2", Data("e2e", 4, 1), {**way, "lr": best}, 0)
+    again = study.tuned("./gpt2", Data("e2e", 4, 1), {**way, "lr": best})
     assert few == again
     layers, heads, size = study.model("./gpt2").geometry.sites["self"]
     assert few.stored == layers * 2 * 2 * heads * size  # keys and values of two virtual tokens

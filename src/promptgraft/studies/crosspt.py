@@ -84,17 +84,13 @@ class CrossPT(Tunings):
     def together(self, tasks: Sequence[str], few: int | None, way: Way) -> list[Joint]:
         """By seed: tasks tuned together, their names before their rows."""
         way = {**self._pace(few, len(tasks), way), "task_prefix": True, **way}
-        seeds = range(self.setting.seeds)
-        return [self.jointly(self.name, tasks, way, few, seed) for seed in seeds]
+        return self.jointly(self.name, tasks, way, few)
 
     def alone(self, task: str, few: int | None, way: Way) -> list[float]:
         """A task's metric for each seed, tuned by itself on the rows that it has beside others."""
         way = {**self._pace(few, 1, way), **way}
-        runs = [
-            self.tuned(self.name, self.about(task, few, seed), way, seed)
-            for seed in range(self.setting.seeds)
-        ]
-        return [next(iter(run.scores.values())) for run in runs]
+        given = [(self.about(task, few, seed), seed) for seed in range(self.setting.seeds)]
+        return [next(iter(run.scores.values())) for run in self.each(self.name, given, way)]
 
     def pool(self, tasks: Sequence[str]) -> list[str]:
         """Names of the tasks' source prompts, tuned on all their rows."""

@@ -72,15 +72,14 @@ class FewExamples(Tunings):
         way = {**WAYS[method], "lr": rate}
         if method in CANDIDATES or method == "auto":
             way["pool"] = [self.source(self.name, task, SOURCE) for task in SOURCES]
-        found = []
-        for task in TARGETS:
-            few = self.about(task, rows).few
-            runs = [
-                self.tuned(self.name, Few(task, few, sample, trial=trial), way, sample)
-                for sample in samples
-            ]
-            found.append([next(iter(run.scores.values())) for run in runs])
-        return found
+        given = [
+            (Few(task, self.about(task, rows).few, sample, trial=trial), sample)
+            for task in TARGETS
+            for sample in samples
+        ]
+        runs = self.each(self.name, given, way)
+        first = [next(iter(run.scores.values())) for run in runs]
+        return [first[n : n + len(samples)] for n in range(0, len(first), len(samples))]
 
     def trials(self, method: str) -> dict[float, list[list[float]]]:
         """Scores by rate, of the samples that rates are chosen on."""

@@ -117,7 +117,7 @@ class PrefixTuning(Tunings):
     def runs(self, model: str, data: Data, way: Way) -> list[Tuned]:
         """One for each seed."""
         way = {**self._for(data.task), **way}
-        return [self.tuned(model, data, way, seed) for seed in range(self.setting.seeds)]
+        return self.each(model, [(data, seed) for seed in range(self.setting.seeds)], way)
 
     def few(self, model: str, task: str, size: int, way: Way) -> list[list[Tuned]]:
         """In low data: by sample, then by seed; two seeds as in the paper, one at miniature."""
@@ -125,13 +125,7 @@ class PrefixTuning(Tunings):
             way = {**way, **self._for(task), **FEW_PAPER}
         else:
             way = {**way, **FEW, **self._for(task)}
-        return [
-            [
-                self.tuned(model, Data(task, size, sample), way, seed)
-                for seed in range(2 if self.setting.full else 1)
-            ]
-            for sample in range(self.samples)
-        ]
+        return self.sampled(model, task, size, way, self.samples, 2 if self.setting.full else 1)
 
     def _for(self, task: str) -> Way:
         """What summaries need beside `usual`."""

@@ -106,17 +106,12 @@ class PTG(Tunings):
 
     def runs(self, target: str, way: Way) -> list[Tuned]:
         """On all rows, one for each seed."""
-        return [
-            self.tuned(self.name, Data(target), way, seed) for seed in range(self.setting.seeds)
-        ]
+        return self.each(self.name, [(Data(target), n) for n in range(self.setting.seeds)], way)
 
     def few(self, target: str, size: int, way: Way) -> list[list[Tuned]]:
         """By sample, then by seed: two, at miniature one."""
-        seeds = range(2 if self.setting.full else 1)
-        return [
-            [self.tuned(self.name, Data(target, size, sample), way, seed) for seed in seeds]
-            for sample in range(self.samples)
-        ]
+        seeds = 2 if self.setting.full else 1
+        return self.sampled(self.name, target, size, way, self.samples, seeds)
 
 
 def metrics_of(study: PTG, target: str) -> Mapping[str, str]:

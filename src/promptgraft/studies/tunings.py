@@ -1,5 +1,6 @@
 """Prompts and weights tuned on tasks, each measured once; what studies of tasks are made of."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from promptgraft.api.names import name_for
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import Prompt
-from promptgraft.studies.memo import Memo
+from promptgraft.studies.memo import Measurement, Memo
 from promptgraft.studies.setting import Setting
 from promptgraft.studies.topics import by_topic
 from promptgraft.tasks import Task
@@ -109,18 +110,35 @@ class Tunings:
         way  its "lr" may be several rates: the one that is best on validation data is taken (see
              `rate`)
         """
-        lr = way.get("lr")
-        if isinstance(lr, tuple):
-            lr = self.rate(model, Data(data.task), way)
-        return self._run(model, data, {**way, "lr": lr}, seed)
+        return self.each(model, [(data, seed)], way)[0]
+
+    def each(self, model: str, runs: Sequence[tuple[Data, int]], way: Way) -> list[Tuned]:
+        """`tuned` on each data with its seed; processes of one study share them out."""
+        if isinstance(way.get("lr"), tuple):
+            rates = {task: self.rate(model, Data(task), way) for task in {d.task for d, _ in runs}}
+        else:
+            rates = {}
+        ways = [{**way, "lr": rates.get(data.task, way.get("lr"))} for data, _ in runs]
+        pairs = zip(runs, ways, strict=True)
+        return self._runs([self._run(model, data, own, seed) for (data, seed), own in pairs])
+
+    def sampled(
+        self, model: str, task: str, size: int, way: Way, samples: int, seeds: int
+    ) -> list[list[Tuned]]:
+        """By sample of so many rows, then by seed."""
+        drawn = [Data(task, size, sample) for sample in range(samples)]
+        found = self.each(model, [(data, seed) for data in drawn for seed in range(seeds)], way)
+        return [found[n : n + seeds] for n in range(0, len(found), seeds)]
 
     def rate(self, model: str, data: Data, way: Way) -> float:
         """The best of a way's rates on validation data: one for each method, model and task, with
         all training rows, the usual length and the first seed."""
         plain = {name: way[name] for name in RATED if name in way}
         rates: tuple[float, ...] = way["lr"]
-        runs = {r: self._run(model, data, {**plain, "lr": r}, 0, test=False) for r in rates}
-        found = {rate: run.dev for rate, run in runs.items() if run.dev is not None}
+        runs = self._runs(
+            [self._run(model, data, {**plain, "lr": rate}, 0, test=False) for rate in rates]
+        )
+        found = {r: run.dev for r, run in zip(rates, runs, strict=True) if run.dev is not None}
         return max(found, key=lambda rate: found[rate])
 
     def about(self, task: str, few: int | None, sample: int = 0) -> Data:
@@ -130,20 +148,25 @@ class Tunings:
         labels = len(self.task(Data(task)).verbalizer or "-")
         return Data(task, max(1, few // labels), sample)
 
-    def jointly(
-        self, model: str, names: Sequence[str], way: Way, few: int | None, seed: int = 0
-    ) -> Joint:
-        """Tune several tasks together from about `few` rows of each; None: all."""
-        chosen = {**self.usual, **way, "seed": seed}
+    def jointly(self, model: str, names: Sequence[str], way: Way, few: int | None) -> list[Joint]:
+        """Tune several tasks together from about `few` rows of each (None: all), for each seed."""
 
-        def measure() -> dict[str, Any]:
-            rows = "all rows" if few is None else f"{few} rows of each"
-            self.setting.say(f"{len(names)} tasks on {model}: {_shown(way)}, seed {seed}, {rows}")
-            return self._measured_jointly(model, names, chosen, few)
+        def run(seed: int) -> Measurement:
+            chosen = {**self.usual, **way, "seed": seed}
 
-        found = self.memo([model, list(names), few, chosen], measure)
-        borrowed = found["borrowed"] and Borrowing.from_numbers(found["borrowed"])
-        return Joint(found["scores"], borrowed)
+            def measure() -> dict[str, Any]:
+                rows = "all rows" if few is None else f"{few} rows of each"
+                shown = f"{len(names)} tasks on {model}: {_shown(way)}, seed {seed}, {rows}"
+                self.setting.say(shown)
+                return self._measured_jointly(model, names, chosen, few)
+
+            return [model, list(names), few, chosen], measure
+
+        found = self.memo.all([run(seed) for seed in range(self.setting.seeds)])
+        return [
+            Joint(one["scores"], one["borrowed"] and Borrowing.from_numbers(one["borrowed"]))
+            for one in found
+        ]
 
     def _measured_jointly(
         self, name: str, names: Sequence[str], chosen: Way, few: int | None
@@ -165,11 +188,12 @@ class Tunings:
         settings = self._own({**self.usual, **way}, model, task) | {"tag": "source"}
         config: TuneConfig = read(TuneConfig, None, settings)
         say = self.setting.say
-        return kept(self.library, config, say, self.model(model), self.task(Data(task)))
+        with self.memo.alone(["source", model, task]):
+            return kept(self.library, config, say, self.model(model), self.task(Data(task)))
 
     def _own(self, chosen: Way, model: str, task: str) -> dict[str, Any]:
         """The settings of a run, of which nothing but what was measured stays."""
-        out = self.setting.folder / "run"
+        out = self.setting.folder / f"run-{os.getpid()}"  # other processes may run the study too
         return {**chosen, "model": model, "task": task, "out": out, "tag": "run"}
 
     def mean_of(self, model: str, data: Data, names: Sequence[str]) -> Tuned:
@@ -192,15 +216,17 @@ class Tunings:
 
         return Tuned(**self.memo([model, list(astuple(data)), "mean", list(names)], measure))
 
-    def _run(self, model: str, data: Data, way: Way, seed: int, test: bool = True) -> Tuned:
+    def _run(self, model: str, data: Data, way: Way, seed: int, test: bool = True) -> Measurement:
         chosen = {**self.usual, **way, "seed": seed}
 
         def measure() -> dict[str, Any]:
             self.setting.say(f"{data.task} on {model}: {_shown(way)}, seed {seed}, {_rows(data)}")
             return self._measured(model, data, chosen, test)
 
-        found = self.memo([model, list(astuple(data)), chosen, test], measure)
-        return Tuned(**found)
+        return [model, list(astuple(data)), chosen, test], measure
+
+    def _runs(self, wanted: Sequence[Measurement]) -> list[Tuned]:
+        return [Tuned(**found) for found in self.memo.all(wanted)]
 
     def _measured(self, name: str, data: Data, chosen: Way, test: bool) -> dict[str, Any]:
         task, model = self.task(data), self.model(name)
