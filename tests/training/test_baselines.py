@@ -1,11 +1,15 @@
 """Baselines through the same loop: what each trains, what stays, how many parameters it has."""
 
+import copy
+
 import pytest
 import torch
+from torch.nn import functional
 from transformers import AutoModelForCausalLM, GPT2Config
 
 from conftest import TEXTS, tiny
 from promptgraft.errors import ConfigError
+from promptgraft.models import FrozenModel
 from promptgraft.models.blocks import blocks
 from promptgraft.training import Objective, TrainingConfig, train
 from promptgraft.training.baselines import BASELINES, bottleneck_size
@@ -45,7 +49,7 @@ def test_a_step_changes_what_is_trained_and_nothing_else(name, kind):
     encoded = rows(tuned.model)
     batch = tuned.model.collate(encoded)
     plain = model.loss(model.collate(encoded)).item()
-    assert tuned.model.loss(batch).item() == pytest.approx(plain, abs=1e-6)  # begins as the model
+    assert tuned.model.loss(batch).item() == pytest.approx(plain, rel=1e-6)  # begins as the model
     own = {name: tensor.clone() for name, tensor in tuned.model.model.state_dict().items()}
     optimizer = torch.optim.SGD(tuned.parameters(), lr=0.01)
     for _ in range(2):  # what begins at zero hides what is behind it from the first step
@@ -61,6 +65,28 @@ def test_a_step_changes_what_is_trained_and_nothing_else(name, kind):
     assert model.loss(model.collate(encoded)).item() == pytest.approx(plain)
     if name not in ("fine-tuning", "bitfit"):
         assert changed >= trained
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", BASELINES.names())
+def test_a_bfloat16_model_is_trained_in_float32_weights_with_bfloat16_products(name, kind):
+    torch.manual_seed(0)
+    narrow = tiny(kind)
+    narrow.model.to(torch.bfloat16)
+    wide = FrozenModel(copy.deepcopy(narrow.model).float(), narrow.tokenizer, narrow.name)
+    gradients, products = [], []
+    for model in (narrow, wide):
+        torch.manual_seed(1)
+        tuned = build(name, model)
+        layer = tuned.model.model.get_output_embeddings()
+        layer.register_forward_hook(lambda _layer, _inputs, made: products.append(made.dtype))
+        tuned.model.loss(tuned.model.collate(rows(tuned.model))).backward()
+        assert all(w.dtype is w.grad.dtype is torch.float32 for w in tuned.parameters())
+        gradients.append(torch.cat([w.grad.flatten() for w in tuned.parameters()]))
+    assert set(products[: len(products) // 2]) == {torch.bfloat16}
+    assert set(products[len(products) // 2 :]) == {torch.float32}
+    # T5's logits are not scaled, and eight bits of them are little.
+    assert functional.cosine_similarity(*gradients, dim=0) > (0.95 if kind == "t5" else 0.99)
 
 
 @pytest.mark.parametrize("name", BASELINES.names())

@@ -282,7 +282,7 @@ class PromptedModel:
             logits, labels = self.labelled_logits(batch, prompt)
             return functional.cross_entropy(logits, labels, reduction=reduction)
         hidden, labels = self._labelled_hidden(batch, prompt)
-        total = output.cross_entropy(hidden, layer, labels)
+        total = output.cross_entropy(hidden.to(layer.weight.dtype), layer, labels)
         return total if reduction == "sum" else total / len(labels)
 
     def _plain_output(self) -> nn.Linear | None:

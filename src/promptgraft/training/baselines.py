@@ -1,7 +1,8 @@
 """What prompts are compared with: the same loop, other parameters.
 
-A baseline changes a model's weights or adds some. It works on a copy in float32 and is handed to
-the loop as if it were a prompt module; the prompt that it emits is none.
+A baseline changes a model's weights or adds some. It works on a copy whose weights are float32 (the
+products of a bfloat16 model stay in bfloat16) and is handed to the loop as if it were a prompt
+module; the prompt that it emits is none.
 """
 
 import copy
@@ -10,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from promptgraft.errors import ConfigError, did_you_mean
@@ -31,6 +33,9 @@ class Baseline(nn.Module, ABC):
     def __init__(self, model: FrozenModel) -> None:
         super().__init__()
         own = nn.Module.float(copy.deepcopy(model.model))
+        if model.dtype is torch.bfloat16:
+            products = torch.autocast(model.device.type, torch.bfloat16)
+            own.forward = products(own.forward)
         print_of = model.reference.fingerprint
         self.model = FrozenModel(own, model.tokenizer, model.name, fingerprint=print_of)
         self.total = sum(weight.numel() for weight in self.model.model.parameters())
