@@ -10,7 +10,9 @@ from safetensors.torch import load_file
 from conftest import tiny
 from promptgraft import api, cli, tasks
 from promptgraft.api import TuneConfig
+from promptgraft.api.job import prepare_weights
 from promptgraft.errors import ConfigError, StoppedError
+from promptgraft.models import FrozenModel
 from promptgraft.training.baselines import BASELINES
 
 SETTINGS = {"steps": 6, "batch_size": 4, "evaluate_every": 3, "checkpoint_every": 2, "lr": 0.01}
@@ -91,6 +93,16 @@ def test_from_the_command_line(folder, capsys):
         f"Trained {plan['trainable']:,} parameters, {100 * plan['share']:.2g} % of the model's"
     )
     assert lines[-1].startswith("Run     runs/tables@.-gpt2-adapter, with weights.safetensors")
+
+
+def test_rows_are_cut_as_asked_by_name_or_loaded(folder):
+    longest = max(map(len, prepare_weights(config("adapter"), None, None).encoded))
+    short = config("adapter", max_length=longest - 4)
+    loaded = FrozenModel.load("./gpt2", max_length=longest - 4)
+    for model in (None, loaded):
+        assert max(map(len, prepare_weights(short, model, None).encoded)) == longest - 4
+    with pytest.raises(ConfigError, match=f"load it with max_length={longest - 4}"):
+        api.tune_weights(short, model=FrozenModel.load("./gpt2"))
 
 
 def test_what_is_wrong_is_said(folder):

@@ -5,6 +5,7 @@ import torch
 
 from conftest import CAUSAL, tiny
 from models.test_frozen import prefix, rows, soft
+from promptgraft.models import attention
 from promptgraft.models.frozen import FrozenModel
 
 BEAMS, NEW = 3, 6
@@ -18,7 +19,7 @@ def lines_read(model: FrozenModel) -> list[int]:
     return seen
 
 
-@pytest.mark.parametrize("kind", CAUSAL)
+@pytest.mark.parametrize("kind", [*CAUSAL, "bart", "t5"])
 def test_a_text_is_read_once_and_the_beams_are_those_of_transformers(kind: str):
     model = tiny(kind)
     prompt = prefix(model, 3)
@@ -33,9 +34,29 @@ def test_a_text_is_read_once_and_the_beams_are_those_of_transformers(kind: str):
     texts = model.generate(rows(), prompt, template, **settings)
     assert seen[0] == len(rows())
     assert set(seen[1:]) == {len(rows()) * BEAMS}
-    new = ids[:, batch.tokens.shape[1] :]
+    begun = batch.tokens if batch.decoder_tokens is None else batch.decoder_tokens
+    new = ids[:, begun.shape[1] :]
     theirs = model.tokenizer.batch_decode(new, skip_special_tokens=True)
     assert texts == [text.strip() for text in theirs]
+
+
+@pytest.mark.parametrize("kind", ["bart", "t5"])
+def test_beams_share_the_keys_of_what_the_encoder_read(kind: str, monkeypatch):
+    """There is one row of them for each text, at every step."""
+    model, kept = tiny(kind), []
+    prompt = prefix(model, 3)
+    usual = attention._mask  # is asked for wherever there is a prefix
+
+    def seen(port, site, mask, query, key, causal):
+        if site == "cross":
+            kept.append(len(key))
+        return usual(port, site, mask, query, key, causal)
+
+    monkeypatch.setattr(attention, "_mask", seen)
+    model.generate(rows(), prompt, max_new_tokens=NEW, num_beams=BEAMS, min_new_tokens=NEW)
+    assert set(kept) == {len(rows())}
+    layers, *_ = model.geometry.sites["cross"]
+    assert len(kept) == NEW * layers
 
 
 @pytest.mark.parametrize("place", ["{prompt} {source}", "{source} {prompt}"])

@@ -130,11 +130,22 @@ def loaded(
     task = task or tasks.load(config.task, **config.data)
     if config.few_shot is not None:
         task = task.few_shot(config.few_shot, config.seed)
-    model = model or FrozenModel.load(
-        config.model, config.device, config.dtype, max_length=config.max_length
-    )
+    model = model_for(config, model)
     model.checkpointing = config.checkpointing
     return task, model, config.template or task.template(model.family)
+
+
+def model_for(config: TuneConfig, model: FrozenModel | None) -> FrozenModel:
+    """The model as passed, or by its name. Raises ConfigError if its rows are not cut as asked."""
+    longest = config.max_length
+    if model is None:
+        return FrozenModel.load(config.model, config.device, config.dtype, max_length=longest)
+    if longest is not None and model.encoder.max_length > longest:
+        raise ConfigError(
+            f"max_length={longest}, but the model that was passed takes rows of "
+            f"{model.encoder.max_length} tokens; load it with max_length={longest}."
+        )
+    return model
 
 
 def layout_for(config: TuneConfig, model: FrozenModel, pool: dict[str, Prompt]) -> Layout:

@@ -13,7 +13,7 @@ from promptgraft.analysis.borrowing import Borrowing
 from promptgraft.api.borrowing import keep_borrowed, sources, with_shares
 from promptgraft.api.config import PLAIN, TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
-from promptgraft.api.job import Job, initialiser_for, layout_for, validation
+from promptgraft.api.job import Job, initialiser_for, layout_for, model_for, validation
 from promptgraft.api.names import library_name
 from promptgraft.api.tuning import card_of, frozen_as, tested
 from promptgraft.errors import ConfigError
@@ -183,9 +183,7 @@ def prepare_jointly(
     if config.few_shot is not None:
         chosen = [task.few_shot(config.few_shot, config.seed) for task in chosen]
     chosen = [with_labels(task, config.labels, number) for number, task in enumerate(chosen)]
-    model = model or FrozenModel.load(
-        config.model, config.device, config.dtype, max_length=config.max_length
-    )
+    model = model_for(config, model)
     templates = [config.template or task.template(model.family) for task in chosen]
     if config.task_prefix:
         pairs = zip(templates, chosen, strict=True)

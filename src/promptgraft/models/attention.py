@@ -70,7 +70,18 @@ def prefix_attention(
     """Scaled dot-product attention over [prefix; text] (Prefix-Tuning, section 4.1).
 
     query [B, H, T, d_head]; key, value [B, H_kv, K, d_head]; returns [B, T, H, d_head].
+    While beams write, those of a row share its keys in cross-attention: B rows of keys, B times as
+    many rows of queries as there are beams.
     """
+    beams = len(query) // len(key)
+    if beams > 1:  # their tokens ask as if they were all of one beam
+        asked = query.view(-1, beams, *query.shape[1:]).transpose(1, 2).flatten(2, 3)
+        mask = None if attention_mask is None else attention_mask[::beams].repeat(1, 1, beams, 1)
+        bias = None if position_bias is None else position_bias.repeat(1, 1, beams, 1)
+        found, _ = prefix_attention(
+            module, asked, key, value, mask, bias, is_causal=False, **kwargs
+        )
+        return found.reshape(len(query), -1, *found.shape[2:]), None
     place: tuple[Port, str, int | None, int] | None = getattr(module, "_promptgraft", None)
     if place is not None:
         port, site, layer, depth = place
@@ -107,15 +118,14 @@ def prefix_attention(
 
 
 def _better_written_out(query: Tensor, key: Tensor, position_bias: Tensor | None) -> bool:
-    """Whether three products beat sdpa: with gradients, in bfloat16, on a processor.
+    """Whether three products beat sdpa: in bfloat16, on a processor.
 
-    There sdpa's backward pass takes three to four times as long. The products keep all weights for
-    it, so long sequences stay with sdpa.
+    There sdpa takes two to eight times as long, and so does its backward pass. The products keep
+    all weights for it, so long sequences stay with sdpa.
     """
     return (
         query.device.type == "cpu"
         and query.dtype == torch.bfloat16
-        and (query.requires_grad or key.requires_grad)
         and query.shape[2] * key.shape[2] <= MOST_WEIGHTS
         and position_bias is None
     )

@@ -89,14 +89,14 @@ class Tunings:
         self.setting, self.usual = setting, usual
         self.memo = Memo(setting.folder / "measured.jsonl")
         self.library = Library(setting.folder / "library")
-        self._models: dict[str, FrozenModel] = {}
+        self._models: dict[tuple[str, int | None], FrozenModel] = {}
         self._tasks: dict[Data, Task] = {}
 
-    def model(self, name: str) -> FrozenModel:
+    def model(self, name: str, max_length: int | None = None) -> FrozenModel:
         """A model of the study, loaded once."""
-        if name not in self._models:
-            self._models[name] = FrozenModel.load(name)
-        return self._models[name]
+        if (name, max_length) not in self._models:
+            self._models[name, max_length] = FrozenModel.load(name, max_length=max_length)
+        return self._models[name, max_length]
 
     def task(self, data: Data) -> Task:
         """The rows, read once."""
@@ -229,7 +229,7 @@ class Tunings:
         return [Tuned(**found) for found in self.memo.all(wanted)]
 
     def _measured(self, name: str, data: Data, chosen: Way, test: bool) -> dict[str, Any]:
-        task, model = self.task(data), self.model(name)
+        task, model = self.task(data), self.model(name, chosen.get("max_length"))
         if not test:
             kept = {split: rows for split, rows in task.splits.items() if split != "test"}
             task = replace(task, splits=kept)

@@ -36,8 +36,13 @@ class Baseline(nn.Module, ABC):
         if model.dtype is torch.bfloat16:
             products = torch.autocast(model.device.type, torch.bfloat16)
             own.forward = products(own.forward)
-        print_of = model.reference.fingerprint
-        self.model = FrozenModel(own, model.tokenizer, model.name, fingerprint=print_of)
+        self.model = FrozenModel(
+            own,
+            model.tokenizer,
+            model.name,
+            max_length=model.encoder.max_length,
+            fingerprint=model.reference.fingerprint,
+        )
         self.total = sum(weight.numel() for weight in self.model.model.parameters())
         chosen = self.choose()
         self.weights = nn.ParameterDict(
