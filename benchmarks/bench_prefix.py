@@ -26,6 +26,7 @@ from transformers.utils import logging
 from promptgraft import api
 from promptgraft.library import Library
 from promptgraft.models import Batch, FrozenModel
+from promptgraft.models.generation import generate
 
 P, TEXT, WRITTEN, ROWS = 20, 60, 20, 16
 BEAMS, DECODED, NEW_TOKENS = 5, 64, 20
@@ -156,44 +157,94 @@ def steps(size: str, device: str, rounds: int, with_memory: bool) -> str:
 
 
 def decoding(size: str, device: str, rounds: int) -> str:
-    """Beam search over rows with one prefix, as peft does it and as we do; equal texts."""
+    """Beam search over rows with one prefix, as we do it and as others do; equal texts."""
+    lines = [
+        beams("gpt2, peft", *beside_peft(size, device), rounds, device),
+        beams("bart, transformers", *beside_transformers(size, device), rounds, device),
+    ]
+    return (
+        f"Beam search ({BEAMS} beams, {DECODED} rows of {TEXT} tokens, {NEW_TOKENS} new ones), "
+        "equal texts. BART's prefix is at all three sites; transformers repeats what the encoder "
+        "read for every beam.\n\n"
+        + common.table(["model, peer", "peer s", "ours s", "peer/ours"], lines)
+    )
+
+
+Decoding = Callable[[], Tensor]
+SETTINGS: dict[str, Any] = dict(
+    num_beams=BEAMS, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False,
+    pad_token_id=0, eos_token_id=None,
+)  # fmt: skip
+
+
+def beams(name: str, peer: Decoding, ours: Decoding, rounds: int, device: str) -> list[str]:
+    """A line of the table."""
+    written: dict[str, Tensor] = {}
+
+    def kept(who: str, write: Decoding) -> Step:
+        @torch.no_grad()
+        def step() -> None:
+            written[who] = write()
+
+        return step
+
+    both = {"peer": kept("peer", peer), "ours": kept("ours", ours)}
+    found = common.seconds(both, rounds, device, "wall")
+    if not torch.equal(written["ours"], written["peer"]):
+        raise SystemExit(f"Beam search gave different texts ({name}).")
+    ratio = common.spread([a / b for a, b in zip(found["peer"], found["ours"], strict=True)])
+    return [name, common.spread(found["peer"]), common.spread(found["ours"]), ratio]
+
+
+def beside_peft(size: str, device: str) -> tuple[Decoding, Decoding]:
+    """GPT-2 with the same prefix."""
     config = PrefixTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=P)
     peft_model = get_peft_model(network("gpt2", size, device), config).to(device)
     weight = peft_model.prompt_encoder["default"].embedding.weight.detach()
     model = FrozenModel(network("gpt2", size, device), common.tokenizer())
-    layers, heads, width = model.geometry.sites["self"]
-    values = 0.5 * torch.randn(
-        layers, 2, P, heads, width, generator=torch.Generator().manual_seed(2)
-    )
-    weight.copy_(values.to(device).permute(2, 0, 1, 3, 4).reshape(P, -1))
+    values = prefix_of(model)["self"]
+    weight.copy_(values.permute(2, 0, 1, 3, 4).reshape(P, -1))
     tokens = ids(model.model, DECODED, TEXT)
-    settings: dict[str, Any] = dict(
-        num_beams=BEAMS, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False,
-        pad_token_id=0, eos_token_id=None,
-    )  # fmt: skip
-    batch = Batch(tokens, torch.ones_like(tokens, dtype=torch.bool), torch.full_like(tokens, -100))
-    written: dict[str, Tensor] = {}
+    mask = torch.ones_like(tokens)
+    batch = Batch(tokens, mask.bool(), torch.full_like(tokens, -100))
 
-    @torch.no_grad()
-    def ours() -> None:
-        with model.attached(batch, {"self": values.to(device)}) as inputs:
-            written["ours"] = model.model.generate(**inputs, **settings)
+    def peft() -> Tensor:
+        return peft_model.generate(input_ids=tokens, attention_mask=mask, **SETTINGS)
 
-    @torch.no_grad()
-    def peft() -> None:
-        written["peft"] = peft_model.generate(
-            input_ids=tokens, attention_mask=torch.ones_like(tokens), **settings
-        )
+    def ours() -> Tensor:
+        with model.attached(batch, {"self": values}) as inputs:
+            return generate(model.model, inputs, 0, SETTINGS)
 
-    found = common.seconds({"peft": peft, "ours": ours}, rounds, device, "wall")
-    if not torch.equal(written["ours"], written["peft"]):
-        raise SystemExit("Beam search gave different texts.")
-    ratio = common.spread([a / b for a, b in zip(found["peft"], found["ours"], strict=True)])
-    return (
-        f"Beam search ({BEAMS} beams, {DECODED} rows of {TEXT} tokens, {NEW_TOKENS} new ones), "
-        f"equal texts: peft {common.spread(found['peft'])} s, ours {common.spread(found['ours'])} "
-        f"s, ratio {ratio}."
-    )
+    return peft, ours
+
+
+def beside_transformers(size: str, device: str) -> tuple[Decoding, Decoding]:
+    """BART with a prefix at all three sites."""
+    model = FrozenModel(network("bart", size, device), common.tokenizer())
+    values = prefix_of(model)
+    tokens = ids(model.model, DECODED, TEXT)
+    start = torch.full((DECODED, 1), 2, device=device)
+    mask = torch.ones_like(tokens, dtype=torch.bool)
+    batch = Batch(tokens, mask, torch.full_like(start, -100), start, torch.ones_like(start).bool())
+
+    def transformers() -> Tensor:
+        with model.attached(batch, values) as inputs:
+            return model.model.generate(**inputs, **SETTINGS)
+
+    def ours() -> Tensor:
+        with model.attached(batch, values) as inputs:
+            return generate(model.model, inputs, 0, SETTINGS)
+
+    return transformers, ours
+
+
+def prefix_of(model: FrozenModel) -> dict[str, Tensor]:
+    """Random keys and values at every site."""
+    generator = torch.Generator().manual_seed(2)
+    return {
+        site: 0.5 * torch.randn(layers, 2, P, heads, width, generator=generator).to(model.device)
+        for site, (layers, heads, width) in model.geometry.sites.items()
+    }
 
 
 def low_data(model: str, steps: int) -> str:
