@@ -16,7 +16,9 @@ import torch
 from conftest import tiny
 from promptgraft import modules
 from promptgraft.errors import BadFileError, ConfigError, StoppedError, TrainingError
-from promptgraft.training import TrainingConfig
+from promptgraft.tasks.task import Split
+from promptgraft.training import TrainingConfig, loop
+from promptgraft.training.batches import alike
 from promptgraft.training.checkpoint import Progress
 from toy import STEPS, a_run, a_task, losses, same
 
@@ -45,6 +47,29 @@ def test_accumulation_is_the_large_batch(tmp_path):
     parts, _ = a_run(tmp_path / "parts", kind="gpt2", accumulate=4)
     assert losses(tmp_path / "whole") == pytest.approx(losses(tmp_path / "parts"), rel=1e-5)
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "bert", "t5"])
+def test_rows_computed_apart_by_length_are_the_batch(kind, tmp_path, monkeypatch):
+    parts = []
+
+    def divided(lengths):
+        parts.append(alike(lengths, extra=0))
+        return parts[-1]
+
+    monkeypatch.setattr(loop, "alike", divided)
+    split = [
+        {**row, "text": row["text"] + " ." * (n % 7)}
+        for n, row in enumerate(a_task().rows("train"))
+    ]
+    task = replace(a_task(), splits={"train": Split(lambda: split)})
+    apart, _ = a_run(tmp_path / "apart", kind=kind, task=task)
+    monkeypatch.setattr(loop, "alike", lambda lengths: [list(range(len(lengths)))])
+    whole, _ = a_run(tmp_path / "whole", kind=kind, task=task)
+    assert any(len(own) > 1 for own in parts)
+    assert losses(tmp_path / "whole") == pytest.approx(losses(tmp_path / "apart"), rel=1e-5)
+    for a, b in zip(whole.parameters(), apart.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 

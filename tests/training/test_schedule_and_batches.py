@@ -1,8 +1,11 @@
 """The learning rate and the batches of a run, both functions of the step."""
 
+import random
+from itertools import combinations
+
 import pytest
 
-from promptgraft.training.batches import Batches
+from promptgraft.training.batches import Batches, alike
 from promptgraft.training.schedule import rate
 
 STEPS, ROWS, SIZE = 100, 103, 8
@@ -49,3 +52,31 @@ def test_rows_of_like_length_come_together():
         for step in range(batches.per_epoch)
     ]
     assert sum(spans) / len(spans) < 5  # of 49 with rows drawn at random: about 40
+
+
+def test_rows_of_like_length_are_computed_together():
+    assert alike([5, 5, 5], extra=1) == [[0, 1, 2]]
+    assert sorted(map(sorted, alike([9, 200, 8, 210, 10], extra=50))) == [[0, 2, 4], [1, 3]]
+    assert alike([9, 200, 8, 210, 10], extra=10_000) == [[2, 0, 4, 1, 3]]
+    assert alike([]) == []
+
+
+def test_no_other_division_costs_less():
+    """Against all divisions of the rows in order of length."""
+    draw = random.Random(0)
+    for _ in range(50):
+        lengths = [draw.randint(1, 60) for _ in range(draw.randint(1, 8))]
+        extra = draw.randint(0, 80)
+
+        def cost(parts, extra=extra):
+            return sum(len(part) * max(part) + extra for part in parts)
+
+        found = alike(lengths, extra)
+        assert sorted(n for part in found for n in part) == list(range(len(lengths)))
+        rows, places = sorted(lengths), range(1, len(lengths))
+        least = min(
+            cost([rows[a:b] for a, b in zip((0, *cuts), (*cuts, len(rows)), strict=True)])
+            for count in range(len(rows))
+            for cuts in combinations(places, count)
+        )
+        assert cost([[lengths[n] for n in part] for part in found]) == least

@@ -56,7 +56,8 @@ def command(
 ) -> None:
     """Reproduce a paper's tables and figures.
 
-    A study that was stopped goes on where it was.
+    A study that was stopped goes on where it was. Started twice on one folder, such as once for
+    each core, its processes share the runs of tasks (all studies but ptfer and grafting).
     """
     from promptgraft.errors import ConfigError
     from promptgraft.studies import STUDIES, Setting, run

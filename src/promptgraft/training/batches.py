@@ -6,6 +6,7 @@ from functools import lru_cache
 import torch
 
 WINDOW = 32  # batches whose rows are sorted by length together
+PASS = 256  # tokens that take a processor about as long as one more pass through a model does
 
 
 class Batches:
@@ -29,3 +30,22 @@ class Batches:
             batches += torch.split(by_length, self.size)
         shuffled = torch.randperm(len(batches), generator=generator).tolist()
         return [batches[number].tolist() for number in shuffled]
+
+
+def alike(lengths: Sequence[int], extra: int = PASS) -> list[list[int]]:
+    """The rows of a batch in parts of like length, so that the least is computed.
+
+    A part costs its rows times the longest of them, for shorter ones are padded, and `extra`.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    best: list[tuple[int, int]] = [
+        (0, 0)
+    ]  # of the shortest rows: their cost, the last part's begin
+    for end in range(1, len(order) + 1):
+        longest = lengths[order[end - 1]]
+        best.append(min((best[n][0] + (end - n) * longest + extra, n) for n in range(end)))
+    parts, end = [], len(order)
+    while end:
+        parts.append(order[best[end][1] : end])
+        end = best[end][1]
+    return parts

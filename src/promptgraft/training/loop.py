@@ -20,7 +20,7 @@ from promptgraft import files
 from promptgraft.errors import ConfigError, StoppedError, TrainingError
 from promptgraft.models import Emitter, Encoded
 from promptgraft.training import checkpoint, processes
-from promptgraft.training.batches import Batches
+from promptgraft.training.batches import Batches, alike
 from promptgraft.training.checkpoint import Progress
 from promptgraft.training.config import TrainingConfig
 from promptgraft.training.objective import Objective, averaged_over
@@ -176,6 +176,8 @@ def _step(
     parts = [
         part for start in range(config.accumulate) if (part := mine[start :: config.accumulate])
     ]
+    if accelerator.device.type == "cpu":  # elsewhere padding costs less than another pass
+        parts = [[part[n] for n in own] for part in parts for own in alike([*map(len, part)])]
     count = averaged_over(rows, config.average)
     total = torch.zeros((), device=accelerator.device)
     for part in parts:
