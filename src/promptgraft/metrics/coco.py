@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -27,14 +27,21 @@ def _lack() -> str:
 
 
 def _tokenised(predictions: Texts, references: References) -> tuple[Captions, Captions]:
+    return _in_one_go(tuple(predictions), tuple(map(tuple, references)))
+
+
+@lru_cache(maxsize=1)  # for the metrics of one evaluation: each start of the program takes a second
+def _in_one_go(
+    predictions: tuple[str, ...], references: tuple[tuple[str, ...], ...]
+) -> tuple[Captions, Captions]:
     from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-    def tokenised(texts: list[list[str]]) -> Captions:
-        captions = {n: [{"caption": text} for text in row] for n, row in enumerate(texts)}
-        found: Captions = PTBTokenizer().tokenize(captions)
-        return found
-
-    return tokenised([list(row) for row in references]), tokenised([[p] for p in predictions])
+    rows = [*references, *((text,) for text in predictions)]
+    captions = {n: [{"caption": text} for text in row] for n, row in enumerate(rows)}
+    found: Captions = PTBTokenizer().tokenize(captions)
+    count = len(references)
+    written = {n: found[count + n] for n in range(len(predictions))}
+    return {n: found[n] for n in range(count)}, written
 
 
 def _mean_of_scores(make: Callable[[], Any], factor: float) -> Metric:

@@ -70,8 +70,8 @@ def prefix_attention(
     """Scaled dot-product attention over [prefix; text] (Prefix-Tuning, section 4.1).
 
     query [B, H, T, d_head]; key, value [B, H_kv, K, d_head]; returns [B, T, H, d_head].
-    While beams write, those of a row share its keys in cross-attention: B rows of keys, B times as
-    many rows of queries as there are beams.
+    While beams write, those of a row share its keys in cross-attention: there are as many times
+    more rows of queries than of keys.
     """
     beams = len(query) // len(key)
     if beams > 1:  # their tokens ask as if they were all of one beam

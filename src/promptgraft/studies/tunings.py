@@ -1,8 +1,9 @@
 """Prompts and weights tuned on tasks, each measured once; what studies of tasks are made of."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from promptgraft import api, files, metrics, prompts, tasks
@@ -89,6 +90,7 @@ class Tunings:
         self.setting, self.usual = setting, usual
         self.memo = Memo(setting.folder / "measured.jsonl")
         self.library = Library(setting.folder / "library")
+        self._scratch = TemporaryDirectory()  # not in the folder, which several processes may share
         self._models: dict[tuple[str, int | None], FrozenModel] = {}
         self._tasks: dict[Data, Task] = {}
 
@@ -193,7 +195,7 @@ class Tunings:
 
     def _own(self, chosen: Way, model: str, task: str) -> dict[str, Any]:
         """The settings of a run, of which nothing but what was measured stays."""
-        out = self.setting.folder / f"run-{os.getpid()}"  # other processes may run the study too
+        out = Path(self._scratch.name) / "run"
         return {**chosen, "model": model, "task": task, "out": out, "tag": "run"}
 
     def mean_of(self, model: str, data: Data, names: Sequence[str]) -> Tuned:
