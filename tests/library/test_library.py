@@ -243,6 +243,19 @@ def test_what_killed_writers_left_is_cleared(full):
     assert [path.name for path in place.parent.iterdir()] == [place.name]
 
 
+def test_a_prompt_that_another_process_takes_away_is_added_all_the_same(full, monkeypatch):
+    copy, name = shutil.copytree, "sst2@mini/bert-s"
+
+    def taken_away(source, *arguments, **settings):
+        if source.is_dir():
+            shutil.rmtree(source)
+        return copy(source, *arguments, **settings)
+
+    monkeypatch.setattr(shutil, "copytree", taken_away)
+    full.add(soft(7), name, replace=True)
+    assert full.get(name) == soft(7)
+
+
 def test_what_people_put_beside_a_prompt_stays(full):
     (folder(full, "sst2@mini/bert-s") / "notes.txt").write_text("mine")
     full.add(soft(7), "sst2@mini/bert-s", replace=True)

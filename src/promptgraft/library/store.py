@@ -27,6 +27,7 @@ from promptgraft.prompts import ModuleState, Precision, Prompt, PromptCard
 Names = list[str]  # inside the class, `list` is its method
 TRASH, ASIDE = ".trash", ".broken"
 MOST_COMPARED = 5000  # names, to find those nearest to a mistyped one
+COPIES = 10  # of a folder that others replace all the time, before that is an error
 TOGETHER = 256  # prompts that are flushed to the disk at once
 
 
@@ -78,8 +79,7 @@ class Library:
             raise self._taken(name)
         contents = prompts.encode(prompt, module, precision)
         with files.whole_folder(folder, replace) as new:
-            if folder.is_dir():  # what people put beside the prompt stays
-                shutil.copytree(folder, new, ignore=_own_files, dirs_exist_ok=True)
+            _copy_beside(folder, new)
             prompts.write(contents, new)
         self._take_in([(name, prompt)], precision)
         return name
@@ -308,6 +308,22 @@ class Library:
         nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         hint = f"The nearest: {', '.join(nearest)}." if nearest else "See: promptgraft ls"
         return PromptgraftError(f"no prompt {name} in {self.path}. {hint}")
+
+
+def _copy_beside(folder: Path, new: Path) -> None:
+    """Copy what people put beside a prompt, if it is there, into the folder that takes its place.
+
+    Another process may take the folder away meanwhile: then it is looked for again.
+    """
+    for last in (False,) * COPIES + (True,):
+        try:
+            if folder.is_dir():
+                shutil.copytree(folder, new, ignore=_own_files, dirs_exist_ok=True)
+        except (FileNotFoundError, shutil.Error):
+            if last:
+                raise
+        else:
+            return
 
 
 def _own_files(_folder: str, found: list[str]) -> list[str]:

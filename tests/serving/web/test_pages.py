@@ -160,6 +160,13 @@ def reviews(tmp_path):
 
 
 def test_a_run_shows_its_curve_and_keeps_a_prompt(desk, models, reviews, monkeypatch):
+    note = train_page.Running._note
+
+    def slowly(running, report):
+        note(running, report)
+        time.sleep(0.1)
+
+    monkeypatch.setattr(train_page.Running, "_note", slowly)
     monkeypatch.setattr(train_page, "SECONDS", 0.02)
     task, more = reviews
     given = (task, models["bert"], "soft-prompt", 12, 3, 0, more)
