@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Example:
 $ promptgraft demo
-sst2 on mini/bert-s  300/300  loss 0.636  validation accuracy 70.7  0:19
-  accuracy  60.3 (57.2 to 63.5)  mini/bert-s, no prompt
-  accuracy  63.1 (60.2 to 66.1)  mini/bert-s, manual wording: {text} Did they like it ? {mask} .
-  accuracy  68.1 (65.1 to 71.1)  mini/bert-s, the tuned prompt
-  accuracy  58.3 (55.4 to 61.2)  mini/bert-m, no prompt
-  accuracy  57.7 (54.8 to 60.8)  mini/bert-m, manual wording: {text} Did they like it ? {mask} .
-  accuracy  66.6 (63.8 to 69.5)  mini/bert-m, the same prompt, moved without training
-e2e on mini/gpt2-m  194/800  loss 2.529  validation loss 2.369  7.1/s  1:26 left
-e2e on mini/gpt2-m  400/800  loss 2.344  validation loss 2.228  6.9/s  0:59 left
-e2e on mini/gpt2-m  603/800  loss 1.833  validation loss 2.194  6.8/s  0:29 left
-e2e on mini/gpt2-m  800/800  loss 2.209  validation loss 2.182    scoring
-e2e on mini/gpt2-m  800/800  loss 2.209  validation loss 2.182  2:19
-  BLEU  30.8 (28.6 to 32.8)  mini/gpt2-m, no prompt
-  BLEU  38.8 (36.1 to 41.6)  mini/gpt2-m, the tuned prefix
+sst2 on mini/bert-s  300/300  loss 0.630  validation accuracy 71.0  0:20
+  accuracy  60.4 (57.3 to 63.6)  mini/bert-s, no prompt
+  accuracy  63.4 (60.4 to 66.5)  mini/bert-s, manual wording: {text} Did they like it ? {mask} .
+  accuracy  68.2 (65.2 to 71.2)  mini/bert-s, the tuned prompt
+  accuracy  58.5 (55.6 to 61.4)  mini/bert-m, no prompt
+  accuracy  57.3 (54.5 to 60.4)  mini/bert-m, manual wording: {text} Did they like it ? {mask} .
+  accuracy  66.2 (63.2 to 69.1)  mini/bert-m, the same prompt, moved without training
+e2e on mini/gpt2-m  135/800  loss 2.356  validation loss 2.371  5.1/s  2:11 left
+e2e on mini/gpt2-m  469/800  loss 2.359  validation loss 2.228  4.8/s  1:44 left
+e2e on mini/gpt2-m  616/800  loss 2.475  validation loss 2.201  4.9/s  0:53 left
+e2e on mini/gpt2-m  772/800  loss 1.957  validation loss 2.189  5.2/s  0:08 left
+e2e on mini/gpt2-m  800/800  loss 2.242  validation loss 2.185  3:49
+  BLEU  30.6 (28.4 to 32.7)  mini/gpt2-m, no prompt
+  BLEU  40.7 (38.2 to 43.4)  mini/gpt2-m, the tuned prefix
 
 \b
 The page   runs/demo/index.html
