@@ -77,8 +77,8 @@ def test_the_rate_is_the_best_on_validation_data_and_the_same_for_few_rows(place
     by_rate = {rate: run.dev for rate, run in zip(rates, study._runs(trials), strict=True)}
     best = max(by_rate, key=lambda rate: by_rate[rate])
     assert study.rate("./gpt2", Data("e2e"), way) == best
-    few = study.tuned("./gpt2", Data("e2e", 4, 1), way)
-    again = study.tuned("./gpt2", Data("e2e", 4, 1), {**way, "lr": best})
+    (few,) = study.each("./gpt2", [(Data("e2e", 4, 1), 0)], way)
+    (again,) = study.each("./gpt2", [(Data("e2e", 4, 1), 0)], {**way, "lr": best})
     assert few == again
     layers, heads, size = study.model("./gpt2").geometry.sites["self"]
     assert few.stored == layers * 2 * 2 * heads * size  # keys and values of two virtual tokens

@@ -106,23 +106,22 @@ class Tunings:
             self._tasks[data] = data.load()
         return self._tasks[data]
 
-    def tuned(self, model: str, data: Data, way: Way, seed: int = 0) -> Tuned:
-        """Tune and score on the test split.
+    def each(self, model: str, runs: Sequence[tuple[Data, int]], way: Way) -> list[Tuned]:
+        """Tune on each data with its seed and score on the test split; processes of one study
+        share the runs out.
 
         way  its "lr" may be several rates: the one that is best on validation data is taken (see
              `rate`)
         """
-        return self.each(model, [(data, seed)], way)[0]
-
-    def each(self, model: str, runs: Sequence[tuple[Data, int]], way: Way) -> list[Tuned]:
-        """`tuned` on each data with its seed; processes of one study share them out."""
-        if isinstance(way.get("lr"), tuple):
-            rates = {task: self.rate(model, Data(task), way) for task in {d.task for d, _ in runs}}
-        else:
-            rates = {}
-        ways = [{**way, "lr": rates.get(data.task, way.get("lr"))} for data, _ in runs]
-        pairs = zip(runs, ways, strict=True)
-        return self._runs([self._run(model, data, own, seed) for (data, seed), own in pairs])
+        lr = way.get("lr")
+        several = isinstance(lr, tuple)
+        rates = {
+            task: self.rate(model, Data(task), way) if several else lr
+            for task in dict.fromkeys(data.task for data, _ in runs)
+        }
+        return self._runs(
+            [self._run(model, data, {**way, "lr": rates[data.task]}, seed) for data, seed in runs]
+        )
 
     def sampled(
         self, model: str, task: str, size: int, way: Way, samples: int, seeds: int
