@@ -35,9 +35,10 @@ SOURCES = ("subj", "dbpedia14")  # their labels were seen in pretraining
 TARGETS = ("sst2", "agnews", "qnli", "mrpc")  # theirs were not
 ROWS = 300  # test rows of a task
 RELATION_ROWS = 200
+METHODS = ("none", "manual", "soft prompt", "prefix", "fine-tuned")
 TOGETHER = 8  # relations tuned in shared passes
 SOFT = {"length": 20, "lr": 0.03}
-PREFIX = {"length": 10, "lr": 0.03}
+PREFIX = {"length": 10, "lr": 0.1}
 STEPS, TUNING_LR = 200, 3e-4
 OUT = Path("build/promptability")
 README = Path(minis.__file__).parent / "README.md"
@@ -87,21 +88,25 @@ def fit(
         train(module, encoded, Objective(model, task, "vocabulary"), config, Path(folder))
 
 
-def measure_task(model: FrozenModel, task: Task, words: list[str], steps: int) -> dict[str, float]:
-    """Accuracies of one task by method."""
+def measure_task(
+    method: str, model: FrozenModel, task: Task, words: list[str], steps: int
+) -> float:
+    """Accuracy on one task by one method."""
     template = task.template(model.family)
-    found = {"none": accuracy(model, task, None, template, words)}
-    manual = [accuracy(model, task, None, own, words) for own in task.manual[model.family]]
-    found["manual"] = max(manual)
-    soft = tuned(model, task, "soft-prompt", **SOFT, template=template, steps=steps)
-    found["soft prompt"] = accuracy(model, task, soft, template, words)
-    prefix = tuned(model, task, "prefix", **PREFIX, template=template, steps=steps)
-    found["prefix"] = accuracy(model, task, prefix, template, words)
-    whole = FineTuning(model)
-    fit(whole.model, task, whole, None, TUNING_LR, template, steps)
-    whole.weights.requires_grad_(False)
-    found["fine-tuned"] = accuracy(whole.model, task, None, template, words)
-    return found
+    if method == "manual":
+        wordings = task.manual[model.family]
+        return max(accuracy(model, task, None, own, words) for own in wordings)
+    if method == "fine-tuned":
+        whole = FineTuning(model)
+        fit(whole.model, task, whole, None, TUNING_LR, template, steps)
+        whole.weights.requires_grad_(False)
+        return accuracy(whole.model, task, None, template, words)
+    prompt = None
+    if method == "soft prompt":
+        prompt = tuned(model, task, "soft-prompt", **SOFT, template=template, steps=steps)
+    elif method == "prefix":
+        prompt = tuned(model, task, "prefix", **PREFIX, template=template, steps=steps)
+    return accuracy(model, task, prompt, template, words)
 
 
 def measure_lama(name: str, chosen: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -117,19 +122,18 @@ def measure_lama(name: str, chosen: Sequence[str]) -> dict[str, dict[str, float]
     return {name: {"manual": manual[name], "tuned": tuned[name]} for name in chosen}
 
 
-def measure_e2e(model: FrozenModel, steps: int) -> dict[str, float]:
-    """BLEU of texts from tables, with no prompt and with a tuned prefix."""
+def measure_e2e(method: str, model: FrozenModel, steps: int) -> float:
+    """BLEU of texts from tables, with no prompt or with a tuned prefix."""
     task = tasks.load("e2e")
     rows, template = task.subset("test", 100, 0).rows("test"), task.template(model.family)
-    prefix = tuned(model, task, "prefix", **PREFIX, template=template, steps=2 * steps)
-    return {
-        name: evaluate(model, task, rows, prompt, template, False).scores["bleu"]
-        for name, prompt in (("none", None), ("prefix", prefix))
-    }
+    prompt = None
+    if method == "prefix":
+        prompt = tuned(model, task, "prefix", **PREFIX, template=template, steps=2 * steps)
+    return evaluate(model, task, rows, prompt, template, False).scores["bleu"]
 
 
 def measure(name: str, steps: int) -> dict[str, Any]:
-    """Everything about one mini, kept after every task so that a stopped run goes on."""
+    """Everything about one mini, kept one by one so that a stopped run goes on."""
     file = OUT / f"{name.replace('/', '-')}.json"
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     model = FrozenModel.load(name, dtype="float32")
@@ -137,22 +141,27 @@ def measure(name: str, steps: int) -> dict[str, Any]:
     verbalizers = [task.verbalizer or {} for task in loaded.values()]
     words = sorted({word for verbalizer in verbalizers for word in verbalizer.values()})
 
-    def keep(part: str, key: str, value: dict[str, float]) -> None:
-        found.setdefault(part, {})[key] = value
+    def lacking(part: str, key: str, methods: Sequence[str]) -> list[str]:
+        return [method for method in methods if method not in found.get(part, {}).get(key, {})]
+
+    def keep(part: str, key: str, method: str, value: float) -> None:
+        found.setdefault(part, {}).setdefault(key, {})[method] = value
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(found, indent=1))
-        print(name, part, key, {k: round(v, 1) for k, v in value.items()}, flush=True)
+        print(f"{name} {part} {key} {method} {value:.1f}", flush=True)
 
     for key, task in loaded.items():
-        if key not in found.get("tasks", {}):
-            keep("tasks", key, measure_task(model, task, words, steps))
+        for method in lacking("tasks", key, METHODS):
+            keep("tasks", key, method, measure_task(method, model, task, words, steps))
     if model.family == "masked":
         left = [key for key in relations.RELATIONS if key not in found.get("lama", {})]
         for i in range(0, len(left), TOGETHER):
-            for key, value in measure_lama(name, left[i : i + TOGETHER]).items():
-                keep("lama", key, value)
-    elif "e2e" not in found.get("texts", {}):
-        keep("texts", "e2e", measure_e2e(model, steps))
+            for key, by_method in measure_lama(name, left[i : i + TOGETHER]).items():
+                for method, value in by_method.items():
+                    keep("lama", key, method, value)
+    else:
+        for method in lacking("texts", "e2e", ("none", "prefix")):
+            keep("texts", "e2e", method, measure_e2e(method, model, steps))
     return found
 
 
@@ -164,7 +173,6 @@ def mean(values: list[float]) -> float:
 
 def tables() -> str:
     """The measurements as Markdown."""
-    methods = ("none", "manual", "soft prompt", "prefix", "fine-tuned")
     lines = [
         f"Accuracy on {ROWS} test rows, in per cent, mean over {', '.join(TARGETS)} (targets: "
         f"labels never seen) and {', '.join(SOURCES)} (sources). Predictions are over the label "
@@ -173,24 +181,24 @@ def tables() -> str:
         f"{RELATION_ROWS} facts, among all of LAMA's words that are one token for each masked "
         "mini; e2e: BLEU on 100 tables.",
         "",
-        f"| mini | {' | '.join(methods)} | soft - none "
+        f"| mini | {' | '.join(METHODS)} | soft - none "
         "| LAMA manual | LAMA tuned | e2e none | e2e prefix |",
-        "|---" * (len(methods) + 6) + "|",
+        "|---" * (len(METHODS) + 6) + "|",
     ]
     details = []
     for file in sorted(OUT.glob("*.json")):
         found, name = json.loads(file.read_text()), file.stem.replace("mini-", "mini/")
-        by = {m: mean([row[m] for row in found["tasks"].values()]) for m in methods}
+        by = {m: mean([row[m] for row in found["tasks"].values()]) for m in METHODS}
         lama = found.get("lama", {}).values()
         texts = found.get("texts", {}).get("e2e", {})
-        cells = [by[m] for m in methods] + [by["soft prompt"] - by["none"]]
+        cells = [by[m] for m in METHODS] + [by["soft prompt"] - by["none"]]
         cells += [mean([row[m] for row in lama]) for m in ("manual", "tuned")]
         cells += [texts.get(m, float("nan")) for m in ("none", "prefix")]
         shown = ["" if cell != cell else f"{cell:.1f}" for cell in cells]
         lines.append(f"| {name} | {' | '.join(shown)} |")
-        details += ["", f"### {name}", "", f"| task | {' | '.join(methods)} |", "|---" * 6 + "|"]
+        details += ["", f"### {name}", "", f"| task | {' | '.join(METHODS)} |", "|---" * 6 + "|"]
         for task, row in found["tasks"].items():
-            details.append(f"| {task} | " + " | ".join(f"{row[m]:.1f}" for m in methods) + " |")
+            details.append(f"| {task} | " + " | ".join(f"{row[m]:.1f}" for m in METHODS) + " |")
     return "\n".join([*lines, *details, ""])
 
 

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from promptgraft.api import Recommendation as Recommendation
     from promptgraft.api import Refined as Refined
     from promptgraft.api import Run as Run
-    from promptgraft.api import Scores as Scores
     from promptgraft.api import TuneConfig as TuneConfig
     from promptgraft.api import Weights as Weights
     from promptgraft.api import clusters as clusters
@@ -81,12 +80,13 @@ if TYPE_CHECKING:
     from promptgraft.tasks import Task as Task
     from promptgraft.training import Evaluation as Evaluation
     from promptgraft.training import Report as Report
+    from promptgraft.training import Scores as Scores
     from promptgraft.transfer.across_tasks import AdaptivePrompt as AdaptivePrompt
 
 __version__ = "0.1.0"
 
 _NAMES = {  # module -> what it gives; the imports above say the same to type checkers
-    "api": "Clusters Explanation JointConfig JointRun Plan Recommendation Refined Run Scores "
+    "api": "Clusters Explanation JointConfig JointRun Plan Recommendation Refined Run "
     "TuneConfig Weights clusters evaluate explain generate nearest_tokens plan recommend refine "
     "resolve resume score teach transfer tune tune_jointly tune_weights",
     "api.curating": "pack similar",

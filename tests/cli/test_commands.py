@@ -221,7 +221,7 @@ def test_score(run, place, monkeypatch):
 
 
 def test_dry_run_says_what_it_takes_and_runs_nothing(run, place):
-    words = ["tune", "reviews.csv", "--model", "./bert", *COLUMNS, *QUICK, "--out", "dry"]
+    words = ["tune", "--task", "reviews.csv", "--model", "./bert", *COLUMNS, *QUICK, "--out", "dry"]
     code, out, _ = run(*words, "--dry-run", "--json")
     assert code == 0
     plan = json.loads(out)
@@ -231,6 +231,17 @@ def test_dry_run_says_what_it_takes_and_runs_nothing(run, place):
     assert plan["bytes_peak"] > 0
     assert not (place / "dry").exists()
     assert "Peak memory" in run(*words, "--dry-run")[1]
+
+
+def test_a_sample_is_shown_whenever_it_is_validated(run, place):
+    words = ["tune", "tables.jsonl", "--model", "./gpt2", "--method", "prefix", *QUICK]
+    code, _, err = run(*words, "steps=4", "evaluate_every=2", "--out", "sampled")
+    assert code == 0
+    first = (place / "sampled/samples.txt").read_text().splitlines()[:3]
+    shown = [line for line in err.splitlines() if line.startswith(("Input", "Written", "Refer"))]
+    assert len(shown) == 6
+    for line, whole in zip(shown[3:], first, strict=True):
+        assert whole.startswith(line.rstrip("…"))
 
 
 def test_settings_from_a_file_and_the_line(run, place):
@@ -292,6 +303,7 @@ def test_doctor(run, place):
         (["eval"], 2, "name a prompt"),
         (["eval", "reviews@bert", "text=review"], 2, "only data.* and decoding.*"),
         (["tune", "--resume", "stopped", "lr=1"], 2, "--resume"),
+        (["tune", "--resume", "stopped", "-t", "sst2"], 2, "--resume"),
         (["generate", "tables", "x", "--file", "y"], 2, "not both"),
         (["ls", "--color"], 2, "No such option"),
         (["eval", "reviews@bert", "-t", "reviews.csv", "-m", "./gpt2"], 3, "promptgraft transfer"),

@@ -6,7 +6,7 @@ from promptgraft.api.moving import Refined, refine, teach, transfer
 from promptgraft.api.names import resolve
 from promptgraft.api.recommending import Recommendation, recommend
 from promptgraft.api.running import resume, run
-from promptgraft.api.scoring import Scores, score
+from promptgraft.api.scoring import score
 from promptgraft.api.tuning import Plan, Run, plan, tune
 from promptgraft.api.understanding import Clusters, Explanation, clusters, explain
 from promptgraft.api.using import evaluate, generate, nearest_tokens
@@ -21,7 +21,6 @@ __all__ = [
     "Recommendation",
     "Refined",
     "Run",
-    "Scores",
     "TuneConfig",
     "Weights",
     "clusters",

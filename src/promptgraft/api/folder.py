@@ -45,6 +45,7 @@ def summary_of(
             "scores": evaluation.scores,
             "intervals": evaluation.intervals,
             "groups": evaluation.groups,
+            "lacking": evaluation.lacking,
             "samples": [
                 {
                     "inputs": {name: row[name] for name in job.task.inputs},

@@ -216,7 +216,7 @@ def validation(
 
     def score() -> float:
         with torch.no_grad():
-            found = evaluate(model, task, rows, module, template, intervals=False)
+            found = evaluate(model, task, rows, module, template, whole=False)
         return found.scores[task.metrics[0]]
 
     return score

@@ -231,7 +231,7 @@ def _select(
     for method in CANDIDATES:
         moved = across_models.transfer(prompts, sources, target, method, template, repair_lengths)
         own = moved.card.template or task.template(target.family)
-        found = evaluate(target, task, task.rows(split), moved, own, intervals=False)
+        found = evaluate(target, task, task.rows(split), moved, own, whole=False)
         scored.append((found.scores[task.metrics[0]], moved))
     best = max(scored, key=lambda pair: pair[0])[1]
     tried = [

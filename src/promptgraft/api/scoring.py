@@ -1,28 +1,13 @@
 """Score a finished file of outputs against a task's references."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from promptgraft import metrics, tasks
+from promptgraft import tasks
 from promptgraft.errors import DataError
 from promptgraft.tasks import Task
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What outputs are worth.
-
-    scores     metric -> value
-    intervals  metric -> 95 % bootstrap interval over rows, where the metric has one
-    groups     group -> metric -> value, for tasks whose groups are reported (WebNLG: seen, unseen)
-    lacking    metric -> what it needs and is not here, for those that were left out
-    """
-
-    scores: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
-    groups: dict[str, dict[str, float]]
-    lacking: dict[str, str]
+from promptgraft.training import Scores
+from promptgraft.training import score as score_rows
 
 
 def score(
@@ -48,18 +33,6 @@ def score(
             f"There are {len(outputs)} outputs, and the {split} split of {chosen.name} has "
             f"{len(rows)} rows; give one for each row, in their order."
         )
-    lacking = {}
     if names is None:
-        names = chosen.report or chosen.metrics
-        lacking = {name: lack for name in names if (lack := metrics.get(name).lack())}
-        names = [name for name in names if name not in lacking]
-    references = [chosen.references(row) for row in rows]
-    intervals = {
-        name: metrics.interval(name, outputs, references)
-        for name in names
-        if metrics.get(name).bootstrap
-    }
-    groups = {}
-    if chosen.groups:
-        groups = metrics.score_groups(names, outputs, references, chosen.groups_of(rows))
-    return Scores(metrics.score(names, outputs, references), intervals, groups, lacking)
+        return score_rows(chosen, rows, outputs, (), chosen.report or chosen.metrics)
+    return score_rows(chosen, rows, outputs, names)

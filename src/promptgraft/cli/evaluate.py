@@ -94,5 +94,4 @@ def command(
         found |= {"groups": evaluation.groups} if evaluation.groups else {}
         terminal.print_json({"prompt": names[0] if names else None, "split": split, **found})
         return
-    print(f"{terminal.scores(evaluation)}  on {count} {split} rows")
-    terminal.print_groups(evaluation.groups)
+    terminal.print_scores(evaluation, f"{count} {split} rows")

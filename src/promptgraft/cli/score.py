@@ -53,7 +53,4 @@ def command(
     if as_json:
         terminal.print_json({"split": split, **asdict(found), "rows": len(outputs)})
         return
-    print(f"{terminal.scores(found)}  on {len(outputs)} {split} rows")
-    terminal.print_groups(found.groups)
-    for name, lack in found.lacking.items():
-        terminal.note(f"{name} was left out: it needs {lack}.")
+    terminal.print_scores(found, f"{len(outputs)} {split} rows")

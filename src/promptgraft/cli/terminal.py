@@ -7,15 +7,16 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from promptgraft.api import Scores
-    from promptgraft.training import Evaluation, Report
+    from promptgraft.training import Report, Scores
 
 SMALL_SCALES = ("nist", "cider")  # metrics that papers print with two decimals
+PLAIN: Any = {"markup": False, "highlight": False, "no_wrap": True, "overflow": "ellipsis"}
 PAUSE = 30.0  # seconds between the lines of a run that no one watches
 
 
@@ -68,19 +69,23 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join("▁▂▃▄▅▆▇█"[round((value - low) / step)] for value in values)
 
 
-def scores(evaluation: Evaluation | Scores) -> str:
+def scores(found: Scores) -> str:
     """`accuracy 81.2 (78.4 to 83.9)  f1 …`: per cent, with 95 % intervals."""
     parts = []
-    for name, value in evaluation.scores.items():
-        span = " to ".join(shown(name, end) for end in evaluation.intervals.get(name, ()))
+    for name, value in found.scores.items():
+        span = " to ".join(shown(name, end) for end in found.intervals.get(name, ()))
         parts.append(f"{name} {shown(name, value)}" + (f" ({span})" if span else ""))
     return "  ".join(parts)
 
 
-def print_groups(groups: Mapping[str, Mapping[str, float]]) -> None:
-    """`seen: bleu 61.2  ter 35.0`, a line for each group of rows that was scored apart."""
-    for group, values in groups.items():
+def print_scores(found: Scores, rows: str) -> None:
+    """The scores, `seen: bleu 61.2  ter 35.0` for each group of rows that was scored apart, and
+    what was left out."""
+    print(f"{scores(found)}  on {rows}")
+    for group, values in found.groups.items():
         print(f"{group}: " + "  ".join(f"{name} {shown(name, v)}" for name, v in values.items()))
+    for name, lack in found.lacking.items():
+        note(f"{name} was left out: it needs {lack}.")
 
 
 def _validated(measure: str, score: float) -> str:
@@ -96,11 +101,13 @@ def shown(name: str, value: float) -> str:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[Report], None]]:
+def progress(what: str, samples: Path | None = None) -> Iterator[Callable[[Report], None]]:
     """One line on standard error: what, step, loss, metric, rate, time left.
 
     Yields a function that takes the reports of a run. How it ended stays on the screen. Where no
     one watches (a log file), a line now and then. Of several processes the first one tells.
+
+    samples  a run's samples.txt: its first one is shown above the line whenever it changes
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -113,14 +120,18 @@ def progress(what: str) -> Iterator[Callable[[Report], None]]:
     watched = sys.stderr.isatty()
     columns = SpinnerColumn(), TextColumn("{task.description}")
     started = said = time.monotonic()
-    last = [what]
+    last, sampled = [what], _changed(samples)
     with Progress(
         *columns, console=Console(stderr=True), transient=True, disable=not watched
     ) as bar:
         line = bar.add_task(what, total=None)
 
         def report(now: Report) -> None:
-            nonlocal said
+            nonlocal said, sampled
+            if samples is not None and (changed := _changed(samples)) not in (None, sampled):
+                sampled = changed
+                input_written_reference = samples.read_text("utf-8").splitlines()[:3]
+                bar.console.print(*input_written_reference, sep="\n", **PLAIN)
             last[:] = [what, f"{now.step}/{now.steps}", f"loss {now.loss:.3f}"]
             if now.score is not None:
                 last.append(f"validation {_validated(now.measure, now.score)}")
@@ -136,6 +147,11 @@ def progress(what: str) -> Iterator[Callable[[Report], None]]:
 
         yield report
     note("  ".join((*last, clock(time.monotonic() - started))))
+
+
+def _changed(file: Path | None) -> int | None:
+    """When, in nanoseconds; None: it is not there."""
+    return file.stat().st_mtime_ns if file is not None and file.exists() else None
 
 
 @contextmanager

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from promptgraft.api import JointRun, Plan, Run, TuneConfig, Weights
     from promptgraft.library import Library
 
+SAMPLES = "samples.txt"  # in the folder of a run that learns to write
 EPILOG = """\b
 Settings are those of api.TuneConfig: steps, lr, batch_size, length, init, module, seed, ...
 A mistyped one is refused and the nearest named. data.* describe the task's data.
@@ -53,6 +54,10 @@ def command(
             help="A built-in task, a file, a folder or hub:NAME; then any setting.",
             autocompletion=completion.tasks,
         ),
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", "-t", help="Names a TASK as well.", autocompletion=completion.tasks),
     ] = None,
     model: Model = None,
     method: Annotated[
@@ -96,7 +101,7 @@ def command(
     prompt for each, by the methods crosspt, attempt and mpt.
     """
     words = words or []
-    tasks = [word for word in words if "=" not in word]
+    tasks = [word for word in words if "=" not in word] + (task or [])
     options = {
         "model": model,
         "method": method,
@@ -108,9 +113,9 @@ def command(
     given = {name: value for name, value in options.items() if value is not None}
     if len(tasks) > 1 and dry_run:
         raise typer.BadParameter("--dry-run measures one task at a time.")
-    if resume and (words or given or config or dry_run):
+    if resume and (words or tasks or given or config or dry_run):
         raise typer.BadParameter("--resume takes the settings of the run; give no others.")
-    if not resume and not words and config is None:
+    if not resume and not words and not tasks and config is None:
         raise typer.BadParameter("name a task, such as sst2 or reviews.csv, or give --config.")
 
     from promptgraft import api
@@ -121,7 +126,7 @@ def command(
     store = Library(library)
     run: Run | JointRun | Weights
     if resume:
-        with terminal.progress(f"{resume}") as report:
+        with terminal.progress(f"{resume}", resume / SAMPLES) as report:
             run = api.resume(resume, library=store, report=report)
         if processes.first():
             _print(run, store, as_json)
@@ -135,7 +140,8 @@ def command(
             plan = api.plan(settings)
         _print_plan(plan, settings.steps, as_json)
         return
-    with terminal.progress(f"{settings.task} on {settings.model}") as report:
+    shown = f"{settings.task} on {settings.model}", settings.folder() / SAMPLES
+    with terminal.progress(*shown) as report:
         run = api.run(settings, library=store, report=report)
     if processes.first():
         _print(run, store, as_json)
@@ -157,8 +163,7 @@ def _print(run: Run | JointRun | Weights, library: Library, as_json: bool) -> No
         return
     if run.evaluation is not None:
         rows = len(run.evaluation.predictions)
-        print(f"{terminal.scores(run.evaluation)}  on {rows} test rows")
-        terminal.print_groups(run.evaluation.groups)
+        terminal.print_scores(run.evaluation, f"{rows} test rows")
     if isinstance(run, Weights):
         count = run.summary["trainable_parameters"]
         print(f"Trained {count:,} parameters, {100 * run.share:.2g} % of the model's")

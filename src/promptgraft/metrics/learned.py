@@ -94,7 +94,7 @@ def _with_model(model: str, points: Callable[[Texts, References], list[float]]) 
             return ""
         return f"the model {model}: it is no folder, not in the hub's cache, and the hub is silent"
 
-    return replace(mean_of_rows(points), lack=lack)
+    return replace(mean_of_rows(points), lack=lack, learned=True)
 
 
 def _greedy_f1(a: tuple[NDArray[Any], list[str]], b: tuple[NDArray[Any], list[str]]) -> float:

@@ -24,11 +24,13 @@ class Metric:
     a function of the rows that count, so that a bootstrap costs little more than one value.
     bootstrap is False where rows drawn twice would change what is measured, or a value takes long.
     lack() says what is missing to count it here, in words after "needs"; "" if nothing is.
+    learned is True where a model has to be loaded.
     """
 
     over: Callable[[Texts, References], Callable[[Rows], float]]
     bootstrap: bool = True
     lack: Callable[[], str] = lambda: ""
+    learned: bool = False
 
     def __call__(self, predictions: Texts, references: References) -> float:
         import numpy as np

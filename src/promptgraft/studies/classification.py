@@ -81,7 +81,7 @@ class Classes:
             self.moves.say(f"{self.task}: {' '.join(map(str, key))}")
             prompt, task, model = make(), self.load(), self.moves.model(name)
             template = task.manual[model.family][0] if manual else task.template(model.family)
-            found = evaluate(model, task, task.rows("test"), prompt, template, intervals=False)
+            found = evaluate(model, task, task.rows("test"), prompt, template, whole=False)
             return found.scores["accuracy"]
 
         accuracy: float = self.moves.memo(["classes", self.task, TEST_ROWS, STEPS, *key], measure)

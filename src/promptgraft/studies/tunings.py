@@ -18,7 +18,7 @@ from promptgraft.studies.memo import Measurement, Memo
 from promptgraft.studies.setting import Setting
 from promptgraft.studies.topics import by_topic
 from promptgraft.tasks import Task
-from promptgraft.training import Evaluation, evaluate, read
+from promptgraft.training import Evaluation, evaluate, read, score
 
 Way = Mapping[str, Any]  # settings of `tune`: method, module, weights, length, ...
 
@@ -282,13 +282,13 @@ def _parameters(model: FrozenModel) -> int:
 
 def _scores(task: Task, found: Evaluation, config: TuneConfig) -> dict[str, float]:
     """The task's metrics, those that the field reports for it, and those of its groups."""
-    names = [name for name in task.report or task.metrics if not metrics.get(name).lack()]
-    scores = found.scores | metrics.score(names, found.predictions, found.references)
-    if task.groups:
-        groups = task.groups_of(rows_to_score(task, config))
-        by_group = metrics.score_groups(names, found.predictions, found.references, groups)
-        scores |= {f"{g}.{n}": value for g, own in by_group.items() for n, value in own.items()}
-    return scores
+    learned = [name for name in task.report if metrics.get(name).learned]
+    more = score(task, rows_to_score(task, config), found.predictions, (), learned)
+    groups = {
+        f"{group}.{name}": value
+        for one in (found, more) for group, own in one.groups.items() for name, value in own.items()
+    }  # fmt: skip
+    return found.scores | more.scores | groups
 
 
 def _shown(way: Way) -> str:

@@ -48,7 +48,7 @@ def load(spec: str | Path, **settings: Any) -> Task:
     only, without                  split -> field -> values: rows that are kept, or left out, such
                                    as only={"test": {"category": "sport"}}
     metrics                        names, the main one first
-    report                         metrics for a finished file of outputs; default: metrics
+    report                         metrics of finished outputs; default: metrics
     groups                         a field whose values are scored apart as well
     vocabulary                     the words that may be answered (cloze)
     name                           of the task

@@ -55,7 +55,7 @@ class Task:
     verbalizer  label -> the word that stands for it (classification)
     vocabulary  the words that may be answered (cloze); None: any
     metrics     names for `metrics.score`; early stopping looks at the first
-    report      metrics for a finished file of outputs, those that the field reports; (): `metrics`
+    report      metrics of finished outputs, those that the field reports; (): `metrics`
     groups      a field of the rows whose values are scored apart as well, such as seen and unseen
     notes       what the user should know about how the data came about
 

@@ -4,7 +4,7 @@ from promptgraft.training import processes
 from promptgraft.training.baselines import FineTuning
 from promptgraft.training.checkpoint import Progress
 from promptgraft.training.config import TrainingConfig, parse_settings, read
-from promptgraft.training.evaluation import Evaluation, evaluate, mean_loss, predict
+from promptgraft.training.evaluation import Evaluation, Scores, evaluate, mean_loss, predict, score
 from promptgraft.training.loop import Outcome, Report, train
 from promptgraft.training.many import Run, train_many
 from promptgraft.training.objective import Objective, encode
@@ -17,6 +17,7 @@ __all__ = [
     "Progress",
     "Report",
     "Run",
+    "Scores",
     "TrainingConfig",
     "encode",
     "evaluate",
@@ -25,6 +26,7 @@ __all__ = [
     "predict",
     "processes",
     "read",
+    "score",
     "train",
     "train_many",
 ]

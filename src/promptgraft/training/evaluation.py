@@ -1,7 +1,7 @@
 """How good a prompt is: a model's answers on a split, scored by the task's metrics."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,19 +13,27 @@ from promptgraft.training.objective import Objective, labels_in
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Answers and what they are worth.
+class Scores:
+    """What answers are worth.
 
-    scores     metric -> value in per cent
-    intervals  metric -> 95 % bootstrap interval over rows
+    scores     metric -> value, in per cent but for those with a scale of their own
+    intervals  metric -> 95 % bootstrap interval over rows, where the metric has one
     groups     group -> metric -> value, for tasks whose groups are scored apart (`Task.groups`)
+    lacking    metric -> what it needs and is not here, for those that were left out
     """
 
     scores: dict[str, float]
     intervals: dict[str, tuple[float, float]]
+    groups: dict[str, dict[str, float]]
+    lacking: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Evaluation(Scores):
+    """Answers and what they are worth."""
+
     predictions: list[str]
     references: list[list[str]]
-    groups: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def predict(
@@ -50,32 +58,54 @@ def predict(
     return model.generate(rows, prompt, template, batch_size=batch_size, **generation)
 
 
+def score(
+    task: Task,
+    rows: Sequence[Row],
+    answers: Sequence[str],
+    names: Sequence[str],
+    besides: Sequence[str] = (),
+) -> Scores:
+    """Score the answers to rows.
+
+    names    metrics that must be counted
+    besides  more of them, left out where one lacks a package or program here
+    """
+    lacking = {name: lack for name in besides if (lack := metrics.get(name).lack())}
+    names = [name for name in dict.fromkeys((*names, *besides)) if name not in lacking]
+    references = [task.references(row) for row in rows]
+    intervals = {
+        name: metrics.interval(name, answers, references)
+        for name in names
+        if metrics.get(name).bootstrap
+    }
+    groups = {}
+    if task.groups:
+        groups = metrics.score_groups(names, answers, references, task.groups_of(rows))
+    return Scores(metrics.score(names, answers, references), intervals, groups, lacking)
+
+
 def evaluate(
     model: FrozenModel,
     task: Task,
     rows: Sequence[Row],
     prompt: Prompts,
     template: str | None = None,
-    intervals: bool = True,
+    whole: bool = True,
     **settings: Any,
 ) -> Evaluation:
-    """Score a prompt on rows with the task's metrics; `settings` go to `predict`.
+    """Score a prompt on rows; `settings` go to `predict`.
 
-    intervals  with intervals and groups, or for the scores alone
+    whole  with intervals, groups and what the field reports (`Task.report`), but for metrics that
+           load a model; else the values of the task's metrics alone
     """
-    predictions = predict(model, task, rows, prompt, template, **settings)
+    answers = predict(model, task, rows, prompt, template, **settings)
     references = [task.references(row) for row in rows]
-    scores = metrics.score(task.metrics, predictions, references)
-    spans = {
-        name: metrics.interval(name, predictions, references)
-        for name in (task.metrics if intervals else ())
-        if metrics.get(name).bootstrap
-    }
-    groups = {}
-    if intervals and task.groups:
-        of_row = task.groups_of(rows)
-        groups = metrics.score_groups(task.metrics, predictions, references, of_row)
-    return Evaluation(scores, spans, predictions, references, groups)
+    if whole:
+        reported = [name for name in task.report if not metrics.get(name).learned]
+        found = score(task, rows, answers, task.metrics, reported)
+    else:
+        found = Scores(metrics.score(task.metrics, answers, references), {}, {}, {})
+    return Evaluation(**vars(found), predictions=answers, references=references)
 
 
 @torch.no_grad()
