@@ -265,6 +265,31 @@ def test_stop_strings_end_a_text(kind: str, template: str):
     assert stopped != texts
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "mistral", "t5", "bart"])
+@pytest.mark.parametrize("beams", [1, 3])
+def test_banned_strings_are_not_written(kind: str, beams: int, monkeypatch):
+    """By their tokens, those that stand for a string of their own among the ones written before."""
+    model = tiny(kind)
+    seen: set[int] = set()
+    decode = model.tokenizer.batch_decode
+
+    def seeing(ids: list[list[int]], **settings: Any) -> list[str]:
+        seen.update(*ids)
+        return decode(ids, **settings)
+
+    monkeypatch.setattr(model.tokenizer, "batch_decode", seeing)
+    prompt, settings = soft(model, 4), dict(max_new_tokens=12, num_beams=beams)
+    model.generate(rows(), prompt, **settings)
+    strings = {token: model.tokenizer.decode([token]) for token in sorted(seen)}
+    own = model.tokenizer(list(strings.values()), add_special_tokens=False)["input_ids"]
+    banned = [token for token, ids in zip(strings, own, strict=True) if ids == [token]]
+    assert banned
+    seen.clear()
+    model.generate(rows(), prompt, banned=[strings[token] for token in banned], **settings)
+    assert seen
+    assert not seen & set(banned)
+
+
 @pytest.mark.parametrize("kind", ["gpt2", "gemma3", "t5", "bart"])
 def test_penalties_take_virtual_tokens(kind: str):
     model = tiny(kind)

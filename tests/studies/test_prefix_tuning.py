@@ -84,6 +84,25 @@ def test_the_rate_is_the_best_on_validation_data_and_the_same_for_few_rows(place
     assert few.stored == layers * 2 * 2 * heads * size  # keys and values of two virtual tokens
 
 
+def test_the_papers_settings_are_those_of_its_table_5(place):
+    study = PrefixTuning(Setting(["./gpt2", "./bart"], place / "out", seeds=1, full=True))
+    told = {name: study._published(way, Data("webnlg")) for name, way in study.methods.items()}
+    rates = {name: (own["lr"], own["batch_size"]) for name, own in told.items()}
+    assert rates == {
+        "fine-tuning": (1e-5, 6), "top 2 layers": (5e-5, 9), "adapter 3 %": (5e-5, 5),
+        "adapter 0.1 %": (5e-5, 5), "prefix": (5e-5, 5),
+    }  # fmt: skip
+    assert told["prefix"]["steps"] == 12  # 5 epochs of 12 rows
+    assert told["fine-tuning"]["steps"] == 20
+    assert {name for name, own in told.items() if "length" in own} == {"prefix"}
+    summary = study._published(study.prefix(), Data("xsum"))
+    assert (summary["length"], summary["hidden"], summary["max_length"]) == (100, 800, 512)
+    unlisted = study._published(study.way("soft-prompt"), Data("e2e"))
+    assert unlisted == {"lr": 5e-5, "batch_size": 5, "length": 10, "steps": 24}
+    word = study.start("elephant")
+    assert word["length"] == len(study.model("./gpt2").tokenizer("elephant")["input_ids"])
+
+
 def test_few_rows_have_few_validation_rows(place):
     task = Data("e2e", 6, 0).load()
     assert len(task.rows("train")) == 6

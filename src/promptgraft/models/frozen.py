@@ -204,6 +204,7 @@ class FrozenModel(PromptedModel):
         template: str | None = None,
         max_new_tokens: int = 64,
         stop: Sequence[str] | None = None,
+        banned: Sequence[str] | None = None,
         seed: int | None = None,
         batch_size: int = 16,
         **settings: Any,
@@ -211,6 +212,8 @@ class FrozenModel(PromptedModel):
         """Write a text for each source (causal and seq2seq models).
 
         stop      strings that end a text; they are not part of it
+        banned    strings whose tokens are never written in this order, at the start of a word or
+                  within one
         seed      for sampling: the same texts for the same rows and batch size
         settings  of transformers' generation: num_beams, do_sample, temperature, top_p, top_k,
                   min_new_tokens, length_penalty, no_repeat_ngram_size, repetition_penalty, …
@@ -219,7 +222,7 @@ class FrozenModel(PromptedModel):
             raise PromptgraftError(
                 f"{self.name} is a masked model; it fills masks and writes nothing."
             )
-        config = self._generation(stop, settings) | {"max_new_tokens": max_new_tokens}
+        config = self._generation(settings, stop, banned) | {"max_new_tokens": max_new_tokens}
         encoded = self.encode(sources, prompt, template, reserve=max_new_tokens)
         texts = [""] * len(encoded)
         devices = [self.device] if self.device.type == "cuda" else []
@@ -237,7 +240,12 @@ class FrozenModel(PromptedModel):
                     texts[number] = _until(str(text), stop).strip()
         return texts
 
-    def _generation(self, stop: Sequence[str] | None, settings: dict[str, Any]) -> dict[str, Any]:
+    def _generation(
+        self,
+        settings: dict[str, Any],
+        stop: Sequence[str] | None = None,
+        banned: Sequence[str] | None = None,
+    ) -> dict[str, Any]:
         """The arguments of transformers' generation. Raises ConfigError for unknown ones."""
         known = vars(GenerationConfig()).keys() - {"num_return_sequences"}  # type: ignore[no-untyped-call]
         for name in settings:
@@ -254,6 +262,10 @@ class FrozenModel(PromptedModel):
             config["eos_token_id"] = sorted(self.ends)
         if stop:
             config |= {"stop_strings": list(stop), "tokenizer": self.tokenizer}
+        if banned:
+            written = [start + text for text in banned for start in ("", " ")]
+            ids = self.tokenizer(written, add_special_tokens=False)["input_ids"]
+            config["bad_words_ids"] = [list(one) for one in dict.fromkeys(map(tuple, ids)) if one]
         return config | settings
 
     @property

@@ -44,7 +44,7 @@ def rules_of(model: FrozenModel, row: Encoded, max_new_tokens: int) -> Rules | N
         inputs["encoder_outputs"] = BaseModelOutput(states)
     name = "input_ids" if batch.decoder_tokens is None else "decoder_input_ids"
     inputs[name] = start = start.where(start >= 0, model.encoder.pad)
-    settings = model._generation(None, {}) | {"max_new_tokens": max_new_tokens}
+    settings = model._generation({}) | {"max_new_tokens": max_new_tokens}
     processors = model.model.generate(**inputs, **settings, custom_generate=_processors)  # type: ignore[operator]
     return Rules(start[0], processors) if processors else None
 

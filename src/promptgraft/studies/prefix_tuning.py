@@ -1,7 +1,9 @@
 """The tables of Prefix-Tuning (Li, Liang 2021): prefixes against fine-tuning and adapters."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -27,15 +29,15 @@ MINIATURE: Way = {
     "steps": 200, "batch_size": 16, "evaluate_every": 50, "evaluate_rows": 100, "test_rows": 100,
     "samples": 0, "decoding": {"num_beams": 5, "max_new_tokens": 60},
 }  # fmt: skip
-PAPER_RATE = 5e-5  # section 5.3
-PAPER: Way = {
-    "steps": 42_000, "batch_size": 10, "evaluate_every": 1000, "evaluate_rows": 500, "samples": 0,
+PAPER: Way = {  # with each method's settings for a task: table 5, in the YAML file
+    "average": "sentences", "evaluate_every": 1000, "evaluate_rows": 500, "samples": 0,
     "decoding": {"num_beams": 5, "max_new_tokens": 100, "min_new_tokens": 5},
 }  # fmt: skip
+PAPER_DEFAULT: Way = {"lr": 5e-5, "epochs": 10, "batch_size": 5, "length": 10}  # section 5.3
 LONG_TABLES: Way = {"batch_size": 8}  # WebNLG's and DART's are twice as long as E2E's
 SUMMARY: Way = {"steps": 100, "batch_size": 8, "max_length": 64}  # of an article's first sentences
-PAPER_SUMMARY: Way = {  # appendix A.1: 30 epochs; articles are cut to 512 tokens
-    "steps": 437_000, "batch_size": 14, "hidden": 800, "max_length": 512,
+PAPER_SUMMARY: Way = {  # articles are cut to 512 tokens
+    "max_length": 512,
     "decoding": {"num_beams": 6, "length_penalty": 0.8, "min_new_tokens": 11, "max_new_tokens": 62},
 }  # fmt: skip
 FEW: Way = {"steps": 200, "batch_size": 10, "warmup": 0.25, "evaluate_every": 25}
@@ -86,20 +88,24 @@ class PrefixTuning(Tunings):
         raise ConfigError(f"This part needs a {family} model; name one more with --model.")
 
     def way(self, method: str, **settings: object) -> Way:
-        """A method with its rates."""
-        rate = PAPER_RATE if self.setting.full else RATES[method]
-        return {"method": method, "lr": rate, **settings}
+        """A method with its rates; the paper's depend on the task (see `_published`)."""
+        rates = {} if self.setting.full else {"lr": RATES[method]}
+        return {"method": method, **rates, **settings}
 
     def prefix(self, **settings: object) -> Way:
         """A prefix through an MLP."""
-        return self.way("prefix", **{"module": "mlp", "length": 10, **settings})
+        length = {} if self.setting.full else {"length": 10}
+        return self.way("prefix", **{"module": "mlp", **length, **settings})
 
     def start(self, word: str) -> Way:
-        """A prefix that starts from a word, or from random numbers."""
+        """A prefix that starts from a word, in the paper as long as it; or from random numbers."""
         if word == RANDOM:
             return self.prefix(init="uniform")
-        fit = {"fit": FIT} if self.setting.full else {}
-        return self.prefix(init="text", init_text=word, **fit)
+        text = {"init": "text", "init_text": word}
+        if not self.setting.full:
+            return self.prefix(**text)
+        tokens = self.model(self.writer).tokenizer(word, add_special_tokens=False)["input_ids"]
+        return self.prefix(**text, fit=FIT, length=len(tokens))
 
     def prefix_for(self, task: str) -> Way:
         """The prefix of low data: in the paper it starts from a word for the task."""
@@ -117,13 +123,14 @@ class PrefixTuning(Tunings):
 
     def runs(self, model: str, data: Data, way: Way) -> list[Tuned]:
         """One for each seed."""
-        way = {**self._for(data.task), **way}
+        settings = self._published(way, data) if self.setting.full else self._for(data.task)
+        way = {**settings, **way}
         return self.each(model, [(data, seed) for seed in range(self.setting.seeds)], way)
 
     def few(self, model: str, task: str, size: int, way: Way) -> list[list[Tuned]]:
         """In low data: by sample, then by seed; two seeds as in the paper, one at miniature."""
         if self.setting.full:
-            way = {**way, **self._for(task), **FEW_PAPER}
+            way = {**self._published(way, Data(task)), **way, **FEW_PAPER}
         else:
             way = {**way, **FEW, **self._for(task)}
         return self.sampled(model, task, size, way, self.samples, 2 if self.setting.full else 1)
@@ -133,19 +140,33 @@ class PrefixTuning(Tunings):
         return super().rate(model, Data("xsum" if data.task == "xsum" else "e2e"), way)
 
     def _for(self, task: str) -> Way:
-        """What other tasks than E2E need beside `usual`."""
-        if task == "xsum":
-            return PAPER_SUMMARY if self.setting.full else SUMMARY
-        return {} if task == "e2e" or self.setting.full else LONG_TABLES
+        """What other tasks than E2E need beside `usual` at miniature scale."""
+        return {"e2e": {}, "xsum": SUMMARY}.get(task, LONG_TABLES)
+
+    def _published(self, way: Way, data: Data) -> Way:
+        """The paper's settings of a method for a task; what the way says itself goes before."""
+        share = way.get("weights", {}).get("share")
+        method = way["method"] if share is None else f"{way['method']} {share:g}"
+        own = {**PAPER_DEFAULT, **_paper()["settings"].get(method, {}).get(data.task, {})}
+        rows = len(self.task(data).rows("train"))
+        own["steps"] = math.ceil(own.pop("epochs") * rows / own["batch_size"])
+        if way["method"] not in ("prefix", "soft-prompt"):
+            del own["length"]
+        return {**own, **(PAPER_SUMMARY if data.task == "xsum" else {})}
 
 
 def published() -> dict[str, Table]:
     """The paper's figures, by the name of the part that measures the same."""
-    paper = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    paper = _paper()
     return {
         part: of_figures(f"paper-{part}", f"The paper's table {part}", paper[name])
         for part, name in {"1": "tables", "2": "summaries", "3": "topics", "4": "places"}.items()
     }
+
+
+def _paper() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    return found
 
 
 def values(runs: Sequence[Tuned], metric: str) -> list[float]:
