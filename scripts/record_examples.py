@@ -21,7 +21,10 @@ from pathlib import Path
 import pages
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("demo", "init", "tune", "sweep", "eval", "generate", "transfer", "ls", "show", "doctor")
+COMMANDS = (
+    *("demo", "init", "tune", "sweep", "eval", "score"),
+    *("generate", "transfer", "ls", "show", "doctor"),
+)
 FILES = {"eval": "evaluate"}  # where a file is not named as its command
 SHORT = {
     "make demo": "promptgraft demo",

@@ -244,3 +244,22 @@ def test_refused(place):
     assert stopped.value.code == 1
     with pytest.raises(ConfigError, match="Did you mean 'ptfer'"):
         STUDIES["ptfr"]
+
+
+def test_a_source_named_again_sends_its_next_prompts(place):
+    names = [str(place / kind) for kind in ("bert", "albert")]
+    moves = Moves(names, place / "out", 2, NAMES)
+    together, _ = moves._move([names[0]] * 2, names[1], Relative(), 1, 2)
+    kept = [moves.library.get(f"lama-P19@bert:2-seed{seed}") for seed in (1, 0)]
+    models = [moves.model(names[0])] * 2
+    alone = transfer(kept, models, moves.model(names[1]), Relative())
+    torch.testing.assert_close(together["P19"], alone.vectors, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ConfigError, match="three models"):
+        grafting.by_sources(moves, "test")
+
+
+def test_several_sources_are_compared_with_one(place):
+    names = [str(place / kind) for kind in ("bert", "albert", "gpt2")]
+    table = grafting.by_sources(Moves(names, place / "out", 2, NAMES), "test")
+    assert [row[0] for row in table.rows] == ["the paper"] * 4 + ["the default"] * 4
+    assert [row[3] for row in table.rows if row[1] == "one"] == ["0.0 [0.0, 0.0]"] * 2

@@ -13,6 +13,7 @@ from promptgraft.cli.options import Json
 
 EPILOG = """\b
 Example:
+$ promptgraft eval e2e@mini/gpt2-m decoding.num_beams=5 --outputs outputs.txt
 $ promptgraft score outputs.txt --task e2e
 """
 

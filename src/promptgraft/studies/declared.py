@@ -92,6 +92,7 @@ STUDIES.items["grafting"] = Study(
             for part, table in (
                 (split, grafting.table),
                 (f"trainings-{split}", grafting.by_training),
+                (f"sources-{split}", grafting.by_sources),
                 (f"taught-{split}", grafting.by_teaching),
                 (f"trust-{split}", grafting.by_trust),
             )

@@ -4,11 +4,12 @@ Chosen on validation facts, reported on test facts; the target's labels serve th
 alone, no method sees them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from scipy.stats import spearmanr
 
+from promptgraft.errors import ConfigError
 from promptgraft.studies.classification import Classes
 from promptgraft.studies.intervals import Mean, difference, mean
 from promptgraft.studies.moves import RANDOM, Moves
@@ -127,6 +128,43 @@ def by_training(moves: Moves, split: str) -> Table:
     heads = ["training", "on the source", *(f"moved: {method}" for method in SENT)]
     title = f"Training of the sources, {split} facts: accuracy; its difference to plain training's"
     return Table(f"trainings-{split}", title, heads, rows)
+
+
+def by_sources(moves: Moves, split: str) -> Table:
+    """One prompt against several: of the same model from other seeds, or of two models."""
+    if len(moves.names) < 3:
+        raise ConfigError("This part needs three models: two to move from, one to move to.")
+    runs = [
+        (source, third, target, seed)
+        for source, target in pairs(moves)
+        for third in moves.names if third not in (source, target)
+        for seed in range(moves.seeds)
+    ]  # fmt: skip
+    rows: list[list[str]] = []
+    for name in ("the paper", "the default"):
+
+        def sent(sources: Callable[[str, str], list[str]], name: str = name) -> list[list[float]]:
+            return by_relation(
+                [
+                    moves.moved(
+                        sources(source, third), target, METHODS[name], seed, split=split
+                    ).accuracy
+                    for source, third, target, seed in runs
+                ]
+            )
+
+        found = {
+            "one": sent(lambda source, _: [source]),
+            "two seeds of a model": sent(lambda source, _: [source] * 2),
+            "three seeds of a model": sent(lambda source, _: [source] * 3),
+            "two models": sent(lambda source, third: sorted((source, third))),
+        }
+        rows += [
+            [name, sources, str(mean(own)), str(difference(own, found["one"]))]
+            for sources, own in found.items()
+        ]
+    title = f"Several sources, {split} facts"
+    return Table(f"sources-{split}", title, ["method", "prompts", "accuracy", "minus one"], rows)
 
 
 def by_teaching(moves: Moves, split: str) -> Table:

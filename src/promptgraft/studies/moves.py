@@ -128,6 +128,7 @@ class Moves:
     ) -> Moved:
         """Accuracy of a model with prompts that were moved to it.
 
+        sources   one that is named again sends the prompts of its next seed as well
         training  how they were tuned: a name in `relations.TRAININGS`
         """
         kind, settings = named(method)
@@ -180,7 +181,11 @@ class Moves:
         """Move the prompts of all relations at once; each row goes its own way."""
         models = [self.model(name) for name in (*sources, target)]
         words = tuple(method.words(models))
-        given = [self.prompts(name, seed, length, training) for name in sources]
+        seeds = [seed + list(sources[:at]).count(name) for at, name in enumerate(sources)]
+        given = [
+            self.prompts(name, own % self.seeds, length, training)
+            for name, own in zip(sources, seeds, strict=True)
+        ]
         sent = [
             Sent(torch.cat([prompts[name] for name in self.relations]), self._space(source, words))
             for source, prompts in zip(sources, given, strict=True)
