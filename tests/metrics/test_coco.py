@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from promptgraft import metrics
-from promptgraft.errors import ConfigError
+from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.metrics import coco
 
 THERE = find_spec("pycocoevalcap") is not None and shutil.which("java") is not None
@@ -111,3 +111,19 @@ def test_a_program_that_died_is_started_again():
     with pytest.raises((OSError, ValueError)):
         value("meteor")
     assert value("meteor") == before
+
+
+@needed
+def test_lines_within_a_text_are_one_text_and_nothing_is_printed(capfd):
+    broken = [OUTPUTS[0].replace(" ", "\r", 1), *OUTPUTS[1:]]
+    assert value("coco_rougeL", broken) == pytest.approx(value("coco_rougeL"))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(find_spec("pycocoevalcap") is None, reason="needs pycocoevalcap")
+def test_a_tokeniser_that_fails_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "java").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "java").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with pytest.raises(PromptgraftError, match="tokeniser"):
+        value("cider", ["another text"], [["which is read once"]])

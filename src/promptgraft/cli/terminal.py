@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from promptgraft.training import Report, Scores
 
 SMALL_SCALES = ("nist", "cider")  # metrics that papers print with two decimals
-PLAIN: Any = {"markup": False, "highlight": False, "no_wrap": True, "overflow": "ellipsis"}
+LONGEST = 300  # characters of a sample's line
 PAUSE = 30.0  # seconds between the lines of a run that no one watches
 
 
@@ -100,6 +100,11 @@ def shown(name: str, value: float) -> str:
     return f"{value:.2f}" if metric in SMALL_SCALES else f"{value:.1f}"
 
 
+def percent(share: float) -> str:
+    """Two digits: 0.079 %, 24 %, 100 %."""
+    return f"{float(f'{100 * share:.2g}'):g} %"
+
+
 @contextmanager
 def progress(what: str, samples: Path | None = None) -> Iterator[Callable[[Report], None]]:
     """One line on standard error: what, step, loss, metric, rate, time left.
@@ -130,8 +135,11 @@ def progress(what: str, samples: Path | None = None) -> Iterator[Callable[[Repor
             nonlocal said, sampled
             if samples is not None and (changed := _changed(samples)) not in (None, sampled):
                 sampled = changed
-                input_written_reference = samples.read_text("utf-8").splitlines()[:3]
-                bar.console.print(*input_written_reference, sep="\n", **PLAIN)
+                for text in samples.read_text("utf-8").splitlines()[
+                    :3
+                ]:  # input, written, reference
+                    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+                    bar.console.print(cut, markup=False, highlight=False, soft_wrap=True)
             last[:] = [what, f"{now.step}/{now.steps}", f"loss {now.loss:.3f}"]
             if now.score is not None:
                 last.append(f"validation {_validated(now.measure, now.score)}")

@@ -166,7 +166,7 @@ def _print(run: Run | JointRun | Weights, library: Library, as_json: bool) -> No
         terminal.print_scores(run.evaluation, f"{rows} test rows")
     if isinstance(run, Weights):
         count = run.summary["trainable_parameters"]
-        print(f"Trained {count:,} parameters, {100 * run.share:.2g} % of the model's")
+        print(f"Trained {count:,} parameters, {terminal.percent(run.share)} of the model's")
         print(f"Run     {run.folder}, with weights.safetensors, curves.png and results.json")
         return
     if choice := run.summary["choice"]:
@@ -205,7 +205,7 @@ def _print_plan(plan: Plan, steps: int, as_json: bool) -> None:
     terminal.print_facts(
         [
             ("Trainable", f"{plan.trainable:,} parameters"),
-            ("Stored", f"{plan.stored:,} numbers, {100 * plan.share:.2g} % of the model's"),
+            ("Stored", f"{plan.stored:,} numbers, {terminal.percent(plan.share)} of the model's"),
             ("Frozen", f"{plan.frozen:,} parameters"),
             ("Training rows", f"{plan.rows:,}"),
             *_work(plan, steps),

@@ -4,12 +4,15 @@ challenge's script: through pycocoevalcap, whose tokeniser and METEOR are Java p
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.util import find_spec
 from threading import Lock
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from promptgraft.errors import PromptgraftError
 from promptgraft.metrics.metric import Metric, References, Texts
 
 if TYPE_CHECKING:
@@ -34,11 +37,19 @@ def _tokenised(predictions: Texts, references: References) -> tuple[Captions, Ca
 def _in_one_go(
     predictions: tuple[str, ...], references: tuple[tuple[str, ...], ...]
 ) -> tuple[Captions, Captions]:
-    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+    from pycocoevalcap.tokenizer import ptbtokenizer
 
     rows = [*references, *((text,) for text in predictions)]
-    captions = {n: [{"caption": text} for text in row] for n, row in enumerate(rows)}
-    found: Captions = PTBTokenizer().tokenize(captions)
+    captions = {
+        n: [{"caption": " ".join(text.splitlines())} for text in row] for n, row in enumerate(rows)
+    }
+    quiet = partial(subprocess.Popen, stderr=subprocess.DEVNULL)  # it tells its speed
+    ptbtokenizer.subprocess = SimpleNamespace(Popen=quiet, PIPE=subprocess.PIPE)
+    found: Captions = ptbtokenizer.PTBTokenizer().tokenize(captions)
+    if [len(found.get(n, [])) for n in captions] != [len(row) for row in rows]:
+        raise PromptgraftError(
+            "Java's tokeniser, which METEOR, ROUGE-L and CIDEr need, failed: is `java` in order?"
+        )
     count = len(references)
     written = {n: found[count + n] for n in range(len(predictions))}
     return {n: found[n] for n in range(count)}, written
