@@ -259,7 +259,7 @@ def test_settings_from_a_file_and_the_line(run, place):
 
 def test_ctrl_c_keeps_the_run_and_resume_ends_it(run, place, monkeypatch):
     @contextmanager
-    def interrupted(what):
+    def interrupted(what, samples):
         yield lambda now: signal.raise_signal(signal.SIGINT) if now.step == 2 else None
 
     words = ["tune", "reviews.csv", "--model", "./bert", *COLUMNS, *QUICK, "--out", "stopped"]

@@ -14,7 +14,11 @@ from promptgraft.cli.options import Json
 EPILOG = """\b
 Example:
 $ promptgraft eval e2e@mini/gpt2-m decoding.num_beams=5 --outputs outputs.txt
+bleu 37.8 (36.0 to 39.9)  rougeL 48.4 (47.4 to 49.4)  e2e_bleu 38.4 (36.6 to 40.6)  nist 4.74
+meteor 25.6  coco_rougeL 49.1 (48.1 to 50.1)  cider 0.79 (0.73 to 0.84)  on 630 test rows
 $ promptgraft score outputs.txt --task e2e
+e2e_bleu 38.4 (36.6 to 40.6)  nist 4.74  meteor 25.6  coco_rougeL 49.1 (48.1 to 50.1)
+cider 0.79 (0.73 to 0.84)  on 630 test rows
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 SMALL_SCALES = ("nist", "cider")  # metrics that papers print with two decimals
 LONGEST = 300  # characters of a sample's line
+WIDTH = 96  # of a line of scores
 PAUSE = 30.0  # seconds between the lines of a run that no one watches
 
 
@@ -81,7 +83,9 @@ def scores(found: Scores) -> str:
 def print_scores(found: Scores, rows: str) -> None:
     """The scores, `seen: bleu 61.2  ter 35.0` for each group of rows that was scored apart, and
     what was left out."""
-    print(f"{scores(found)}  on {rows}")
+    kept = "\xa0"  # a space that no line ends at
+    parts = [part.replace(" ", kept) for part in (*scores(found).split("  "), f"on {rows}")]
+    print("\n".join(textwrap.wrap("  ".join(parts), WIDTH)).replace(kept, " "))
     for group, values in found.groups.items():
         print(f"{group}: " + "  ".join(f"{name} {shown(name, v)}" for name, v in values.items()))
     for name, lack in found.lacking.items():
