@@ -92,6 +92,7 @@ def command(
     if as_json:
         found = {"scores": evaluation.scores, "intervals": evaluation.intervals, "rows": count}
         found |= {"groups": evaluation.groups} if evaluation.groups else {}
+        found |= {"lacking": evaluation.lacking} if evaluation.lacking else {}
         terminal.print_json({"prompt": names[0] if names else None, "split": split, **found})
         return
     terminal.print_scores(evaluation, f"{count} {split} rows")

@@ -139,9 +139,8 @@ def progress(what: str, samples: Path | None = None) -> Iterator[Callable[[Repor
             nonlocal said, sampled
             if samples is not None and (changed := _changed(samples)) not in (None, sampled):
                 sampled = changed
-                for text in samples.read_text("utf-8").splitlines()[
-                    :3
-                ]:  # input, written, reference
+                lines = samples.read_text("utf-8").splitlines()
+                for text in lines[:3]:  # input, written, reference
                     cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
                     bar.console.print(cut, markup=False, highlight=False, soft_wrap=True)
             last[:] = [what, f"{now.step}/{now.steps}", f"loss {now.loss:.3f}"]
