@@ -258,6 +258,18 @@ def test_a_source_named_again_sends_its_next_prompts(place):
         grafting.by_sources(moves, "test")
 
 
+def test_pairs_of_families_stand_between_no_prompt_and_tuned(place):
+    names = [str(place / kind) for kind in ("bert", "gpt2")]
+    moves = Moves(names, place / "out", 1, NAMES)
+    table = grafting.by_pair(moves, "test")
+    assert [row[:2] for row in table.rows] == [names, names[::-1]]
+    for row in table.rows:
+        bare, *moved, tuned = (float(cell.split()[0]) for cell in row[2:])
+        assert bare == pytest.approx(sum(moves.bare(row[1]).values()) / 2, abs=0.06)  # printed
+        assert tuned == pytest.approx(sum(moves.tuned(row[1], 0).values()) / 2, abs=0.06)  # printed
+        assert len(moved) == len(grafting.SENT)
+
+
 def test_several_sources_are_compared_with_one(place):
     names = [str(place / kind) for kind in ("bert", "albert", "gpt2")]
     table = grafting.by_sources(Moves(names, place / "out", 2, NAMES), "test")

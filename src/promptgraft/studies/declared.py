@@ -91,6 +91,7 @@ STUDIES.items["grafting"] = Study(
             for split in ("validation", "test")
             for part, table in (
                 (split, grafting.table),
+                (f"pairs-{split}", grafting.by_pair),
                 (f"trainings-{split}", grafting.by_training),
                 (f"sources-{split}", grafting.by_sources),
                 (f"taught-{split}", grafting.by_teaching),

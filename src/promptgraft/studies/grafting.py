@@ -100,6 +100,18 @@ def table(moves: Moves, split: str) -> Table:
     return Table(f"methods-{split}", f"Methods of transfer, {split} facts", heads, rows)
 
 
+def by_pair(moves: Moves, split: str) -> Table:
+    """Each ordered pair of models: no prompt, moved, tuned on the target's labels."""
+    rows = []
+    for source, target in pairs(moves):
+        found = [[moves.bare(target, split)] * moves.seeds]
+        found += [accuracies(moves, [source], target, METHODS[m], split=split) for m in SENT]
+        found += [[moves.tuned(target, seed, split=split) for seed in range(moves.seeds)]]
+        rows.append([source, target, *(str(mean(by_relation(one))) for one in found)])
+    heads = ["source", "target", "no prompt", *(f"moved: {m}" for m in SENT), "tuned on labels"]
+    return Table(f"pairs-{split}", f"By pair of models, {split} facts", heads, rows)
+
+
 def by_training(moves: Moves, split: str) -> Table:
     """Ways to train the sources: how good they are on their own model, and when they are moved."""
     rows: list[list[str]] = []
