@@ -42,7 +42,7 @@ def figure_2(moves: Moves) -> Figure:
                 label=f"{source} to {target}",
             )
     place.invert_xaxis()  # towards the end of the search, as in the paper
-    place.legend(frameon=False, fontsize=6)
+    place.legend(frameon=False, fontsize=6, handlelength=3)
     return figure
 
 
@@ -62,7 +62,7 @@ def figure_3(moves: Moves) -> Figure:
         drawing.bars(place, at, found, name)
     names = [f"{source}\nto {target}" for source, target in chosen]
     place.set_xticks([number + 0.2 for number in range(len(chosen))], names, fontsize=6)
-    place.legend(frameon=False)
+    place.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return figure
 
 
