@@ -72,7 +72,7 @@ METHODS: Mapping[str, Method] = {
 }  # fmt: skip
 # What sources of other trainings and tasks are moved by.
 SENT = ("the paper", "rotation, scaled", "the default")
-TASKS = ("sst2", "imdb", "agnews", "dbpedia14", "subj", "mrpc", "qnli", "snli")
+TASKS = ("sst2", "imdb", "agnews", "dbpedia14", "subj", "mrpc", "paws", "scitail")
 
 
 def compared(moves: Moves, split: str) -> dict[str, tuple[Mean, Mean]]:
