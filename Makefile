@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test bench docs lint clean
 
-demo: .venv/ready
+demo: .venv/base
 	$(BIN)/promptgraft demo
 
 test: .venv/ready
@@ -29,8 +29,9 @@ lint: .venv/ready
 clean:
 	rm -rf .venv runs
 
-.venv/ready: pyproject.toml constraints.txt
+# base: what the package needs; ready: what developing it needs.
+.venv/base .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "promptgraft needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(if $(findstring ready,$@),[dev])'
 	touch $@
