@@ -28,18 +28,19 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Example:
 $ promptgraft demo
-sst2 on mini/bert-s  300/300  loss 0.630  validation accuracy 71.0  0:20
+sst2 on mini/bert-s  300/300  loss 0.630  validation accuracy 71.0  0:24
   accuracy  60.4 (57.3 to 63.6)  mini/bert-s, no prompt
   accuracy  63.4 (60.4 to 66.5)  mini/bert-s, manual wording: {text} Did they like it ? {mask} .
   accuracy  68.2 (65.2 to 71.2)  mini/bert-s, the tuned prompt
   accuracy  58.5 (55.6 to 61.4)  mini/bert-m, no prompt
   accuracy  57.3 (54.5 to 60.4)  mini/bert-m, manual wording: {text} Did they like it ? {mask} .
   accuracy  66.2 (63.2 to 69.1)  mini/bert-m, the same prompt, moved without training
-e2e on mini/gpt2-m  135/800  loss 2.356  validation loss 2.371  5.1/s  2:11 left
-e2e on mini/gpt2-m  469/800  loss 2.359  validation loss 2.228  4.8/s  1:44 left
-e2e on mini/gpt2-m  616/800  loss 2.475  validation loss 2.201  4.9/s  0:53 left
-e2e on mini/gpt2-m  772/800  loss 1.957  validation loss 2.189  5.2/s  0:08 left
-e2e on mini/gpt2-m  800/800  loss 2.242  validation loss 2.185  3:49
+e2e on mini/gpt2-m  138/800  loss 2.364  validation loss 2.371  5.1/s  2:10 left
+e2e on mini/gpt2-m  300/800  loss 2.345  validation loss 2.267  5.0/s  1:39 left
+e2e on mini/gpt2-m  437/800  loss 2.274  validation loss 2.228  4.6/s  1:14 left
+e2e on mini/gpt2-m  583/800  loss 2.634  validation loss 2.204  4.9/s  0:44 left
+e2e on mini/gpt2-m  743/800  loss 2.520  validation loss 2.189  5.3/s  0:11 left
+e2e on mini/gpt2-m  800/800  loss 2.242  validation loss 2.185  3:02
   BLEU  30.6 (28.4 to 32.7)  mini/gpt2-m, no prompt
   BLEU  40.7 (38.2 to 43.4)  mini/gpt2-m, the tuned prefix
 

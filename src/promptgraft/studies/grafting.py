@@ -104,7 +104,7 @@ def by_pair(moves: Moves, split: str) -> Table:
     """Each ordered pair of models: no prompt, moved, tuned on the target's labels."""
     rows = []
     for source, target in pairs(moves):
-        found = [[moves.bare(target, split)] * moves.seeds]
+        found: list[Measured] = [[moves.bare(target, split)] * moves.seeds]
         found += [accuracies(moves, [source], target, METHODS[m], split=split) for m in SENT]
         found += [[moves.tuned(target, seed, split=split) for seed in range(moves.seeds)]]
         rows.append([source, target, *(str(mean(by_relation(one))) for one in found)])
