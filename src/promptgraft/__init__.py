@@ -99,7 +99,7 @@ _NAMES = {  # module -> what it gives; the imports above say the same to type ch
     "prompts": "Prefix Prompt PromptCard SoftPrompt concat mix save",
     "serving": "Engine Request",
     "tasks": "Task",
-    "training": "Evaluation Report",
+    "training": "Evaluation Report Scores",
     "transfer.across_tasks": "AdaptivePrompt",
 }
 _HOMES = {name: f"{__name__}.{home}" for home, names in _NAMES.items() for name in names.split()}
