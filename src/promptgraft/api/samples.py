@@ -7,6 +7,8 @@ from promptgraft import files
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.job import Job
 
+FILE = "samples.txt"  # in the run's folder
+
 
 def with_samples(job: Job[Any], config: TuneConfig) -> Callable[[], float] | None:
     """The run's validation; for a task of texts it also writes samples.txt, which holds what the
@@ -15,7 +17,7 @@ def with_samples(job: Job[Any], config: TuneConfig) -> Callable[[], float] | Non
     if validate is None or job.task.kind != "generation" or not config.samples:
         return validate
     rows = job.task.subset("validation", config.samples, config.seed).rows("validation")
-    path = config.folder() / "samples.txt"
+    path = config.folder() / FILE
 
     def validate_and_write() -> float:
         texts = job.model.generate(rows, job.module, job.template, **config.decoding)

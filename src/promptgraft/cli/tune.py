@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from promptgraft.api import JointRun, Plan, Run, TuneConfig, Weights
     from promptgraft.library import Library
 
-SAMPLES = "samples.txt"  # in the folder of a run that learns to write
 EPILOG = """\b
 Settings are those of api.TuneConfig: steps, lr, batch_size, length, init, module, seed, ...
 A mistyped one is refused and the nearest named. data.* describe the task's data.
@@ -119,6 +118,7 @@ def command(
         raise typer.BadParameter("name a task, such as sst2 or reviews.csv, or give --config.")
 
     from promptgraft import api
+    from promptgraft.api import samples
     from promptgraft.library import Library
     from promptgraft.training import parse_settings, processes, read
 
@@ -126,7 +126,7 @@ def command(
     store = Library(library)
     run: Run | JointRun | Weights
     if resume:
-        with terminal.progress(f"{resume}", resume / SAMPLES) as report:
+        with terminal.progress(f"{resume}", resume / samples.FILE) as report:
             run = api.resume(resume, library=store, report=report)
         if processes.first():
             _print(run, store, as_json)
@@ -140,7 +140,7 @@ def command(
             plan = api.plan(settings)
         _print_plan(plan, settings.steps, as_json)
         return
-    shown = f"{settings.task} on {settings.model}", settings.folder() / SAMPLES
+    shown = f"{settings.task} on {settings.model}", settings.folder() / samples.FILE
     with terminal.progress(*shown) as report:
         run = api.run(settings, library=store, report=report)
     if processes.first():
