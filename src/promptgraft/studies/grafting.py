@@ -72,7 +72,7 @@ METHODS: Mapping[str, Method] = {
 }  # fmt: skip
 # What sources of other trainings and tasks are moved by.
 SENT = ("the paper", "rotation, scaled", "the default")
-TASKS = ("sst2", "imdb", "agnews", "dbpedia14", "subj", "mrpc", "paws", "scitail")
+TASKS = ("sst2", "sst5", "agnews", "dbpedia14", "subj", "mrpc", "paws", "scitail")
 
 
 def compared(moves: Moves, split: str) -> dict[str, tuple[Mean, Mean]]:
@@ -245,23 +245,34 @@ def by_trust(moves: Moves, split: str) -> Table:
 
 
 def by_task(moves: Moves) -> Table:
-    """Prompts of classification tasks, moved: accuracy on test rows among a task's own labels."""
-    runs = [(*pair, seed) for pair in pairs(moves) for seed in range(moves.seeds)]
+    """Prompts of classification tasks, moved between all models of a family.
+
+    Accuracy on test rows among a task's own labels.
+    """
     tasks = [Classes(moves, name) for name in TASKS]
-    found = {"no prompt": [[task.bare(target) for _, target, _ in runs] for task in tasks]}
-    found |= {
-        f"moved: {name}": [
-            [task.moved(source, target, seed, METHODS[name]) for source, target, seed in runs]
-            for task in tasks
+    rows: list[list[str]] = []
+    for family in dict.fromkeys(moves.model(name).family for name in moves.names):
+        runs = [
+            (source, target, seed)
+            for source, target in pairs(moves)
+            if moves.model(source).family == moves.model(target).family == family
+            for seed in range(moves.seeds)
         ]
-        for name in SENT
-    }
-    tuned = [[task.tuned(target, seed) for _, target, seed in runs] for task in tasks]
-    found["tuned"] = tuned
-    rows = [
-        [name, str(mean(own)), str(difference(own, found["no prompt"])),
-         *(f"{mean([one]).value:.1f}" for one in own)]
-        for name, own in found.items()
-    ]  # fmt: skip
-    heads = ["prompts", "mean over tasks", "minus no prompt", *TASKS]
+        if not runs:
+            continue
+        found = {"no prompt": [[task.bare(target) for _, target, _ in runs] for task in tasks]}
+        found |= {
+            f"moved: {name}": [
+                [task.moved(source, target, seed, METHODS[name]) for source, target, seed in runs]
+                for task in tasks
+            ]
+            for name in SENT
+        }
+        found["tuned"] = [[task.tuned(target, seed) for _, target, seed in runs] for task in tasks]
+        rows += [
+            [family, name, str(mean(own)), str(difference(own, found["no prompt"])),
+             *(f"{mean([one]).value:.1f}" for one in own)]
+            for name, own in found.items()
+        ]  # fmt: skip
+    heads = ["models", "prompts", "mean over tasks", "minus no prompt", *TASKS]
     return Table("tasks", "Prompts of classification tasks, test rows", heads, rows)
