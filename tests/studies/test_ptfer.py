@@ -213,12 +213,13 @@ def test_classes_are_asked_among_their_words(place, monkeypatch):
     assert one.moved(names[0], names[1], 1) == 100 * right / 4
     monkeypatch.setattr(grafting, "TASKS", ("sst2",))
     ways = grafting.by_task(moves)
-    assert [row[0] for row in ways.rows] == [
-        *("no prompt", "moved: the paper", "moved: rotation, scaled", "moved: the default", "tuned")
-    ]
-    assert ways.rows[0][2] == "0.0 [0.0, 0.0]"
+    assert [row[:2] for row in ways.rows] == [
+        ["masked", name] for name in
+        ("no prompt", "moved: the paper", "moved: rotation, scaled", "moved: the default", "tuned")
+    ]  # fmt: skip
+    assert ways.rows[0][3] == "0.0 [0.0, 0.0]"
     bare = [one.bare(name) for name in names]
-    assert ways.rows[0][3] == f"{sum(bare) / 2:.1f}"
+    assert ways.rows[0][4] == f"{sum(bare) / 2:.1f}"
     monkeypatch.setattr(classification, "evaluate", None)  # nothing is measured again
     again = Moves(names, place / "out", 2, NAMES)
     assert str(classification.table_6(again)) == str(table)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
+from promptgraft.errors import PromptgraftError
 from promptgraft.transfer.across_models.relative import (
     Relative,
     largest,
@@ -171,3 +172,30 @@ def test_zero_rows_stay_finite():
     target = space(torch.randn(K, D_TARGET))
     for method in (Relative(), Relative(top_k=30), Relative(solver="adam", steps=5)):
         assert torch.isfinite(method.move([sent(prompt, anchors)], target)).all()
+
+
+def test_as_many_anchors_as_dimensions_that_all_look_one_way():
+    size = 64
+    prompt, anchors = torch.randn(P, size), torch.randn(size, size)
+    there = 30 + 0.03 * torch.randn(size, size)  # float32's product of these is not definite
+    unit = normalize(there).double()
+    relative, _ = Relative().encode([sent(prompt, anchors)])
+    gram = unit.T @ unit
+    gram += 1e-6 * gram.diagonal().mean() * torch.eye(size, dtype=torch.float64)
+    literal = torch.linalg.solve(gram, unit.T @ relative.double().T).T.float()
+    found = Relative().move([sent(prompt, anchors)], space(there))
+    losses = [
+        matching_loss(relative_representation(one, there), relative) for one in (found, literal)
+    ]
+    assert losses[0].item() == pytest.approx(losses[1].item(), abs=1e-3)
+
+
+def test_anchors_that_leave_a_direction_out_need_a_ridge():
+    there = torch.randn(K, D_TARGET)
+    there[:, 0] = 0
+    source = sent(torch.randn(P, D), torch.randn(K, D))
+    assert torch.isfinite(Relative().move([source], space(there))).all()
+    other = space(there, "other")
+    other.model.reference.fingerprint = "3" * 64
+    with pytest.raises(PromptgraftError, match="80 anchors do not span .* 16 dimensions; give a"):
+        Relative(ridge=0).move([source], other)

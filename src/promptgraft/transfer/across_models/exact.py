@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from promptgraft.errors import PromptgraftError
 from promptgraft.transfer.across_models import factors
 from promptgraft.transfer.across_models.method import Space
 
@@ -105,11 +106,21 @@ def _by_gradients(
 
 
 def cholesky(unit: Tensor, ridge: float) -> Tensor:
-    """The lower factor [D, D] of ÂÂᵀ with its ridge, in float64; the product is float32's.
+    """The lower factor [D, D] of ÂÂᵀ with its ridge, in float64.
 
     unit  [K, D]  Âᵀ
+
+    The product is float32's, unless its rounding could outweigh the ridge: where anchors are hardly
+    more than dimensions, or nearly dependent. Raises PromptgraftError if they are so in float64.
     """
-    gram = (unit.T @ unit).double()
-    gram.diagonal().add_(ridge * gram.diagonal().mean())
-    lower: Tensor = torch.linalg.cholesky(gram)
-    return lower
+    sure = len(unit) >= 2 * unit.shape[1]
+    for product in (unit, unit.double()) if sure else (unit.double(),):
+        gram = (product.T @ product).double()
+        gram.diagonal().add_(ridge * gram.diagonal().mean())
+        lower, failed = torch.linalg.cholesky_ex(gram)
+        if not failed:
+            return lower
+    raise PromptgraftError(
+        f"The {len(unit):,} anchors do not span the target's {unit.shape[1]} dimensions; "
+        f"give a ridge (now {ridge:g}), such as ridge=1e-6, or more anchors."
+    )
