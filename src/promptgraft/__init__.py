@@ -10,7 +10,7 @@
 Prompts go by their names in the library, by their folders, or as values; models, tasks and
 libraries by their names, or as what is loaded already.
 
-make         tune, tune_jointly, tune_weights, plan, resume; TuneConfig has all settings
+make         tune, tune_jointly, tune_shared, tune_weights, plan, resume; TuneConfig: settings
 use          evaluate, generate, score, nearest_tokens
 borrow       recommend, explain, clusters, similar
 move         transfer, teach, refine
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from promptgraft.api import Recommendation as Recommendation
     from promptgraft.api import Refined as Refined
     from promptgraft.api import Run as Run
+    from promptgraft.api import SharedConfig as SharedConfig
+    from promptgraft.api import SharedRun as SharedRun
     from promptgraft.api import TuneConfig as TuneConfig
     from promptgraft.api import Weights as Weights
     from promptgraft.api import clusters as clusters
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from promptgraft.api import transfer as transfer
     from promptgraft.api import tune as tune
     from promptgraft.api import tune_jointly as tune_jointly
+    from promptgraft.api import tune_shared as tune_shared
     from promptgraft.api import tune_weights as tune_weights
     from promptgraft.api.curating import pack as pack
     from promptgraft.api.curating import similar as similar
@@ -87,8 +90,9 @@ __version__ = "0.1.0"
 
 _NAMES = {  # module -> what it gives; the imports above say the same to type checkers
     "api": "Clusters Explanation JointConfig JointRun Plan Recommendation Refined Run "
-    "TuneConfig Weights clusters evaluate explain generate nearest_tokens plan recommend refine "
-    "resolve resume score teach transfer tune tune_jointly tune_weights",
+    "SharedConfig SharedRun TuneConfig Weights clusters evaluate explain generate "
+    "nearest_tokens plan recommend refine "
+    "resolve resume score teach transfer tune tune_jointly tune_shared tune_weights",
     "api.curating": "pack similar",
     "api.exchange": "export import_peft import_tensors",
     "api.reporting": "write_report",

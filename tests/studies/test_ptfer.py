@@ -276,3 +276,25 @@ def test_several_sources_are_compared_with_one(place):
     table = grafting.by_sources(Moves(names, place / "out", 2, NAMES), "test")
     assert [row[0] for row in table.rows] == ["the paper"] * 4 + ["the default"] * 4
     assert [row[3] for row in table.rows if row[1] == "one"] == ["0.0 [0.0, 0.0]"] * 2
+
+
+def test_prompts_that_models_share_are_tuned_once_and_moved(place, monkeypatch):
+    monkeypatch.setattr(relations, "SHARED_STEPS", 2)
+    names = [str(place / kind) for kind in ("bert", "albert", "gpt2")]
+    moves = Moves(names, place / "out", 1, NAMES)
+    table = grafting.by_sharing(moves, "validation")
+    assert len(table.rows) == 7
+    two = sorted(names[:2])
+    prompts = relations.shared({n: moves.model(n) for n in two}, moves.facts, 0, moves.library)
+    kept = [prompts[name]["P19"] for name in two]
+    assert [prompt.card.base.name for prompt in kept] == two
+    moved = transfer(kept, [moves.model(name) for name in two], moves.model(names[2]), Relative())
+    found = relations.accuracy(moves.model(names[2]), moves.facts, {"P19": moved}, "validation")
+    got = moves.shared(two, names[2], Relative(), 0, "validation")
+    assert got["P19"] == found["P19"]
+    monkeypatch.setattr(relations, "tune_shared", None)  # nothing is tuned again
+    assert str(grafting.by_sharing(Moves(names, place / "out", 1, NAMES), "validation")) == str(
+        table
+    )
+    with pytest.raises(ConfigError, match="three models"):
+        grafting.by_sharing(Moves(names[:2], place / "out", 1, NAMES), "test")

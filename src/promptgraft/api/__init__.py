@@ -7,6 +7,7 @@ from promptgraft.api.names import resolve
 from promptgraft.api.recommending import Recommendation, recommend
 from promptgraft.api.running import resume, run
 from promptgraft.api.scoring import score
+from promptgraft.api.shared import SharedConfig, SharedRun, tune_shared
 from promptgraft.api.tuning import Plan, Run, plan, tune
 from promptgraft.api.understanding import Clusters, Explanation, clusters, explain
 from promptgraft.api.using import evaluate, generate, nearest_tokens
@@ -21,6 +22,8 @@ __all__ = [
     "Recommendation",
     "Refined",
     "Run",
+    "SharedConfig",
+    "SharedRun",
     "TuneConfig",
     "Weights",
     "clusters",
@@ -39,5 +42,6 @@ __all__ = [
     "transfer",
     "tune",
     "tune_jointly",
+    "tune_shared",
     "tune_weights",
 ]

@@ -7,6 +7,7 @@ from promptgraft import files
 from promptgraft.api import choosing
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.joint import JointConfig, JointRun, tune_jointly
+from promptgraft.api.shared import SharedConfig, SharedRun, tune_shared
 from promptgraft.api.tuning import Run, tune
 from promptgraft.api.weights import Weights, tune_weights
 from promptgraft.errors import PromptgraftError
@@ -22,13 +23,16 @@ def run(
     model: FrozenModel | None = None,
     resume: bool = False,
     report: Callable[[Report], None] | None = None,
-) -> Run | JointRun | Weights:
-    """Tune a prompt, prompts of several tasks or a baseline's weights, as the settings say.
+) -> Run | JointRun | SharedRun | Weights:
+    """Tune a prompt, prompts of several tasks or models or a baseline's weights, as the settings
+    say.
 
     model  the one that they name, if it is loaded already
     """
     if isinstance(config, JointConfig):
         return tune_jointly(config, library=library, model=model, resume=resume, report=report)
+    if isinstance(config, SharedConfig):
+        return tune_shared(config, library=library, resume=resume, report=report)
     if config.trains_weights:
         return tune_weights(config, model=model, resume=resume, report=report)
     return tune(config, library=library, model=model, resume=resume, report=report)
@@ -39,14 +43,18 @@ def resume(
     *,
     library: Library | None = None,
     report: Callable[[Report], None] | None = None,
-) -> Run | JointRun | Weights:
+) -> Run | JointRun | SharedRun | Weights:
     """Go on with a run that was stopped, with the settings in its folder."""
     if not has_checkpoint(folder):
         raise PromptgraftError(f"{folder} holds no checkpoint; nothing can be resumed there.")
     settings = folder / "config.yaml"
-    joint = "\nsampling:" in settings.read_text()  # a setting of joint runs alone
-    config: TuneConfig = read(JointConfig if joint else TuneConfig, settings, {"out": folder})
-    return run(config, library=library, resume=True, report=report)
+    written = settings.read_text()
+    kind: type[TuneConfig] = TuneConfig
+    if "\nsampling:" in written:  # a setting of runs of several tasks alone
+        kind = JointConfig
+    elif "\nwords:" in written:  # and of several models
+        kind = SharedConfig
+    return run(read(kind, settings, {"out": folder}), library=library, resume=True, report=report)
 
 
 def has_checkpoint(folder: Path) -> bool:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from promptgraft.cli import completion, terminal
-from promptgraft.cli.options import Json, LibraryPath, Model
+from promptgraft.cli.options import Json, LibraryPath
 
 if TYPE_CHECKING:
-    from promptgraft.api import JointRun, Plan, Run, TuneConfig, Weights
+    from promptgraft.api import JointRun, Plan, Run, SharedRun, TuneConfig, Weights
     from promptgraft.library import Library
 
 EPILOG = """\b
@@ -58,7 +58,16 @@ def command(
         list[str] | None,
         typer.Option("--task", "-t", help="Names a TASK as well.", autocompletion=completion.tasks),
     ] = None,
-    model: Model = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A mini, a local folder or a model of the hub; several of them share one prompt, "
+            "made of words that all know.",
+            autocompletion=completion.models,
+        ),
+    ] = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -102,7 +111,7 @@ def command(
     words = words or []
     tasks = [word for word in words if "=" not in word] + (task or [])
     options = {
-        "model": model,
+        "model": "+".join(model) if model else None,
         "method": method,
         "pool": pool,
         "few_shot": few_shot,
@@ -110,8 +119,11 @@ def command(
         "tag": tag,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    if len(tasks) > 1 and dry_run:
-        raise typer.BadParameter("--dry-run measures one task at a time.")
+    shared = len(model or []) > 1
+    if dry_run and (shared or len(tasks) > 1):
+        raise typer.BadParameter("--dry-run measures one task and one model at a time.")
+    if shared and len(tasks) > 1:
+        raise typer.BadParameter("several models share the prompt of one task; name one TASK.")
     if resume and (words or tasks or given or config or dry_run):
         raise typer.BadParameter("--resume takes the settings of the run; give no others.")
     if not resume and not words and not tasks and config is None:
@@ -124,7 +136,7 @@ def command(
 
     pairs = [word for word in words if "=" in word]
     store = Library(library)
-    run: Run | JointRun | Weights
+    run: Run | JointRun | SharedRun | Weights
     if resume:
         with terminal.progress(f"{resume}", resume / samples.FILE) as report:
             run = api.resume(resume, library=store, report=report)
@@ -133,8 +145,10 @@ def command(
         return
     if tasks:
         given["task"] = "+".join(tasks)
-    kind = api.JointConfig if len(tasks) > 1 else api.TuneConfig
-    settings: TuneConfig = read(kind, config, parse_settings(pairs) | given)
+    kind: type[TuneConfig] = api.SharedConfig if shared else api.TuneConfig
+    if len(tasks) > 1:
+        kind = api.JointConfig
+    settings = read(kind, config, parse_settings(pairs) | given)
     if dry_run:
         with terminal.waiting("measuring"):
             plan = api.plan(settings)
@@ -147,11 +161,11 @@ def command(
         _print(run, store, as_json)
 
 
-def _print(run: Run | JointRun | Weights, library: Library, as_json: bool) -> None:
-    from promptgraft.api import JointRun, Weights
+def _print(run: Run | JointRun | SharedRun | Weights, library: Library, as_json: bool) -> None:
+    from promptgraft.api import JointRun, SharedRun, Weights
 
-    if isinstance(run, JointRun):
-        _print_joint(run, library, as_json)
+    if isinstance(run, JointRun | SharedRun):
+        _print_several(run, library, as_json)
         return
     for text in run.summary["notes"]:
         terminal.note(text)
@@ -181,16 +195,19 @@ def _print(run: Run | JointRun | Weights, library: Library, as_json: bool) -> No
     print(f"Next    promptgraft show {run.name}")
 
 
-def _print_joint(run: JointRun, library: Library, as_json: bool) -> None:
+def _print_several(run: JointRun | SharedRun, library: Library, as_json: bool) -> None:
+    """A prompt for each task, or for each model."""
     if as_json:
         terminal.print_json({"names": run.names, "folder": run.folder, **run.summary})
         return
-    for task, name in run.names.items():
-        scores = [terminal.scores(run.evaluations[task])] if task in run.evaluations else []
-        shares = run.summary["borrowed"].get(Path(task).stem)
+    borrowed = run.summary.get("borrowed", {})
+    for key, name in run.names.items():
+        scores = [terminal.scores(run.evaluations[key])] if key in run.evaluations else []
+        shares = borrowed.get(Path(key).stem)
         print("  ".join([name, *scores, *([_shares(shares)] if shares else [])]))
+    pictures = "borrowed.png, curves.png" if borrowed else "curves.png"
     print(f"Prompts in {library.path}")
-    print(f"Run     {run.folder}, with borrowed.png, curves.png and results.json")
+    print(f"Run     {run.folder}, with {pictures} and results.json")
 
 
 def _shares(shares: dict[str, float]) -> str:

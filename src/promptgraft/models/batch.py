@@ -29,7 +29,7 @@ class Encoded:
     prefix_at: int = 0  # the first token that sees the prefix (causal)
     virtual: int = 0  # length of the soft prompt that the row was encoded for
     cut: int = 0  # tokens of the row's fields that did not fit
-    task: int = 0  # where several tasks are tuned together: which of them the row belongs to
+    task: int = 0  # of several tasks, or models, that are tuned together: which one the row is for
 
     def __len__(self) -> int:
         return len(self.tokens)

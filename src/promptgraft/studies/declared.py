@@ -94,6 +94,7 @@ STUDIES.items["grafting"] = Study(
                 (f"pairs-{split}", grafting.by_pair),
                 (f"trainings-{split}", grafting.by_training),
                 (f"sources-{split}", grafting.by_sources),
+                (f"shared-{split}", grafting.by_sharing),
                 (f"taught-{split}", grafting.by_teaching),
                 (f"trust-{split}", grafting.by_trust),
             )

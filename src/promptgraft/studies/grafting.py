@@ -5,6 +5,7 @@ alone, no method sees them.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import combinations
 from typing import Any
 
 from scipy.stats import spearmanr
@@ -177,6 +178,49 @@ def by_sources(moves: Moves, split: str) -> Table:
         ]
     title = f"Several sources, {split} facts"
     return Table(f"sources-{split}", title, ["method", "prompts", "accuracy", "minus one"], rows)
+
+
+def by_sharing(moves: Moves, split: str) -> Table:
+    """Prompts that two models share, in words that both know, against prompts of each alone."""
+    trios = [
+        (one, other, target, seed)
+        for one, other in combinations(sorted(moves.names), 2)
+        for target in moves.names if target not in (one, other)
+        for seed in range(moves.seeds)
+    ]  # fmt: skip
+    if not trios:
+        raise ConfigError("This part needs three models: two to move from, one to move to.")
+    own = by_relation(
+        [moves.tuned(name, seed, split=split) for *two, _, seed in trios for name in two]
+    )
+    sharing = by_relation(
+        [moves.sharing(two, name, seed, split) for *two, _, seed in trios for name in two]
+    )
+    rows = [
+        ["on their own models", "of each alone", str(mean(own)), ""],
+        ["", "shared", str(mean(sharing)), str(difference(sharing, own))],
+    ]
+    for method in ("the paper", "the default"):
+        apart = by_relation(
+            [
+                moves.moved(two, target, METHODS[method], seed, split=split).accuracy
+                for *two, target, seed in trios
+            ]
+        )
+        shared = by_relation(
+            [
+                moves.shared(two, target, METHODS[method], seed, split)
+                for *two, target, seed in trios
+            ]
+        )
+        rows += [
+            [f"moved: {method}", "of each alone", str(mean(apart)), ""],
+            ["", "shared", str(mean(shared)), str(difference(shared, apart))],
+        ]
+    tuned = by_relation([moves.tuned(target, seed, split=split) for *_, target, seed in trios])
+    rows.append(["tuned on the third model's labels", "", str(mean(tuned)), ""])
+    heads = ["", "two models' prompts", "accuracy", "minus of each alone"]
+    return Table(f"shared-{split}", f"Prompts that models share, {split} facts", heads, rows)
 
 
 def by_teaching(moves: Moves, split: str) -> Table:

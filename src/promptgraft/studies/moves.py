@@ -143,6 +143,31 @@ class Moves:
         found = self.memo([*key, self.relations], measure)
         return Moved(found["accuracy"], found["loss"])
 
+    def shared(
+        self, sources: Sequence[str], target: str, method: Method, seed: int, split: str = "test"
+    ) -> dict[str, float]:
+        """Accuracy of a model with the moved prompts of models that share them."""
+
+        def measure() -> dict[str, float]:
+            self.say(f"shared by {' + '.join(sources)}, to {target}, {named(method)}, seed {seed}")
+            given = [self._shared(sources, seed)[name] for name in sources]
+            prompts, _ = self._carry(sources, given, target, method, relations.LENGTH)
+            return relations.accuracy(self.model(target), self.facts, prompts, split)
+
+        key = ["shared", list(sources), target, *named(method), seed, split]
+        return self._measured(key, measure)
+
+    def sharing(
+        self, sources: Sequence[str], name: str, seed: int, split: str = "test"
+    ) -> dict[str, float]:
+        """Accuracy of one of the models that share prompts."""
+
+        def measure() -> dict[str, float]:
+            prompts = self._shared(sources, seed)[name]
+            return relations.accuracy(self.model(name), self.facts, prompts, split)
+
+        return self._measured(["sharing", list(sources), name, seed, split], measure)
+
     def taught(
         self, source: str, target: str, method: Method | None, seed: int, split: str = "test"
     ) -> dict[str, float]:
@@ -165,6 +190,15 @@ class Moves:
 
         return self._measured(["taught", source, target, start, seed, split], measure)
 
+    def _shared(self, sources: Sequence[str], seed: int) -> dict[str, dict[str, Tensor]]:
+        """The prompts [P, D] that models share, by model and relation."""
+        models = {name: self.model(name) for name in sources}
+        found = relations.shared(models, self.facts, seed, self.library)
+        return {
+            name: {relation: prompt.vectors.cpu().float() for relation, prompt in own.items()}
+            for name, own in found.items()
+        }
+
     def _measured(self, key: list[object], measure: Callable[[], object]) -> dict[str, float]:
         found: dict[str, float] = self.memo([*key, self.relations], measure)
         return found
@@ -178,14 +212,24 @@ class Moves:
         length: int,
         training: str = PLAIN,
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Move the prompts of all relations at once; each row goes its own way."""
-        models = [self.model(name) for name in (*sources, target)]
-        words = tuple(method.words(models))
+        """Move the prompts that were tuned on the sources."""
         seeds = [seed + list(sources[:at]).count(name) for at, name in enumerate(sources)]
         given = [
             self.prompts(name, own % self.seeds, length, training)
             for name, own in zip(sources, seeds, strict=True)
         ]
+        return self._carry(sources, given, target, method, length)
+
+    def _carry(
+        self,
+        sources: Sequence[str],
+        given: Sequence[Mapping[str, Tensor]],
+        target: str,
+        method: Method,
+        length: int,
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Move the prompts of all relations at once; each row goes its own way."""
+        words = tuple(method.words([self.model(name) for name in (*sources, target)]))
         sent = [
             Sent(torch.cat([prompts[name] for name in self.relations]), self._space(source, words))
             for source, prompts in zip(sources, given, strict=True)

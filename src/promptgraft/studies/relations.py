@@ -6,17 +6,21 @@ is one word of a vocabulary that all models of a study know as single tokens.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
 import promptgraft
 from promptgraft import modules, tasks
-from promptgraft.api.names import library_name
+from promptgraft.api import SharedConfig, tune_shared
+from promptgraft.api.names import library_name, name_for
 from promptgraft.errors import DataError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import Prompt, PromptCard, SoftPrompt, now
 from promptgraft.tasks import Row, Task
+from promptgraft.tasks.task import Split
 from promptgraft.training import Objective, Report, Run, TrainingConfig, encode, train_many
 
 RELATIONS = tuple(
@@ -31,6 +35,7 @@ TEMPLATES = {"masked": "{sub_label} {prompt} {mask} .", "causal": "{sub_label} {
 BARE = {family: template.replace(" {prompt}", "") for family, template in TEMPLATES.items()}
 LENGTH = 5
 SETTINGS = TrainingConfig(steps=400, batch_size=16, lr=0.03, warmup=0.1, evaluate_every=100)
+SHARED_STEPS = 200  # with rows of two models in each; more gave nothing
 
 PLAIN = "plain"
 TRAININGS: Mapping[str, Mapping[str, float]] = {  # ways to train sources, see training.robust
@@ -172,6 +177,46 @@ def tune(
     library.add_all((run.module.freeze(cards[name]), names[name]) for name, run in runs.items())
     found = {name: library.get(kept) for name, kept in names.items()}
     return {name: prompt for name, prompt in found.items() if isinstance(prompt, SoftPrompt)}
+
+
+def shared(
+    models: Mapping[str, FrozenModel], chosen: Facts, seed: int, library: Library
+) -> dict[str, dict[str, SoftPrompt]]:
+    """A prompt for each relation that some models share: by model, then by relation.
+
+    From the library, or tuned now; the state that does best on validation facts is kept.
+    """
+    tag = f"{LENGTH}-seed{seed}-shared-by-{'-'.join(models)}".replace("/", "-")
+    found: dict[str, dict[str, SoftPrompt]] = {model: {} for model in models}
+    for relation in chosen.relations:
+        task = tasks.load(f"lama/{relation.name}")
+        names = {model: name_for(task.name, model, tag) for model in models}
+        if not all(name in library for name in names.values()):
+            splits = {name: _split(relation.rows[name]) for name in ("train", "validation")}
+            task = replace(task, splits=splits, templates=TEMPLATES, vocabulary=tuple(chosen.words))
+            with TemporaryDirectory() as scratch:
+                config = SharedConfig(
+                    model="+".join(models),
+                    task=f"lama/{relation.name}",
+                    length=LENGTH,
+                    steps=SHARED_STEPS,
+                    batch_size=SETTINGS.batch_size * len(models),
+                    evaluate_every=SHARED_STEPS // 2,
+                    warmup=SETTINGS.warmup,
+                    seed=seed,
+                    tag=tag,
+                    out=Path(scratch) / "run",
+                )
+                names = dict(tune_shared(config, library=library, models=models, task=task).names)
+        for model, name in names.items():
+            prompt = library.get(name)
+            assert isinstance(prompt, SoftPrompt)
+            found[model][relation.name] = prompt
+    return found
+
+
+def _split(rows: Sequence[Row]) -> Split:
+    return Split(lambda: list(rows))
 
 
 def answered(

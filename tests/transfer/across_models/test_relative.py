@@ -197,5 +197,5 @@ def test_anchors_that_leave_a_direction_out_need_a_ridge():
     assert torch.isfinite(Relative().move([source], space(there))).all()
     other = space(there, "other")
     other.model.reference.fingerprint = "3" * 64
-    with pytest.raises(PromptgraftError, match="80 anchors do not span .* 16 dimensions; give a"):
+    with pytest.raises(PromptgraftError, match=r"80 anchors do not span .* 16 dimensions; give a"):
         Relative(ridge=0).move([source], other)

@@ -117,8 +117,9 @@ def cholesky(unit: Tensor, ridge: float) -> Tensor:
     for product in (unit, unit.double()) if sure else (unit.double(),):
         gram = (product.T @ product).double()
         gram.diagonal().add_(ridge * gram.diagonal().mean())
-        lower, failed = torch.linalg.cholesky_ex(gram)
-        if not failed:
+        found = torch.linalg.cholesky_ex(gram)
+        if not found.info:
+            lower: Tensor = found.L
             return lower
     raise PromptgraftError(
         f"The {len(unit):,} anchors do not span the target's {unit.shape[1]} dimensions; "
