@@ -137,6 +137,9 @@ def test_sources_of_other_trainings_are_moved_too(place, monkeypatch):
     assert not torch.equal(one, other)
     moved = moves.moved([moves.names[0]], moves.names[1], Discretize(), 0, training="far")
     assert moved.accuracy.keys() == set(NAMES)
+    monkeypatch.setattr(grafting, "CHOSEN", "far")
+    monkeypatch.setitem(trainings, "farther", {"noise": 9.0})
+    assert [row[0] for row in grafting.by_training(moves, "test").rows] == ["plain", "far"]
 
 
 def test_teaching_shows_the_target_the_answers_of_the_source_alone(place, monkeypatch):

@@ -131,13 +131,9 @@ def tune_shared(
     for number, (name, job) in enumerate(zip(config.models, jobs, strict=True)):
         emitted = {site: t.detach() for site, t in module.within(number).items()}
         card = card_of(config, job, {})
-        others = [other for other in config.models if other != name]
-        card = card.model_copy(
-            update={
-                "method": "soft-prompt:shared",
-                "hyperparameters": {**card.hyperparameters, "shared_with": others},
-            }
-        )
+        chosen = {k: v for k, v in card.hyperparameters.items() if k not in ELSEWHERE}
+        chosen["shared_with"] = [other for other in config.models if other != name]
+        card = card.model_copy(update={"method": "soft-prompt:shared", "hyperparameters": chosen})
         if test := rows_to_score(job.task, config):
             value = value_of(emitted, card)
             evaluations[name] = evaluate(job.model, job.task, test, value, **config.decoding)

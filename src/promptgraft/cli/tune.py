@@ -29,6 +29,10 @@ Several tasks together, each helped by the others (sampling, task_prefix, labels
   promptgraft tune mrpc rte sst2 --method crosspt transfer.configuration=SLPN few_shot=16
 
 \b
+One prompt for several models, in words that all know; it moves better to others:
+  promptgraft tune sst2 -m mini/bert-s -m mini/roberta-s
+
+\b
 Your own data:
   promptgraft tune examples/reviews.csv --model mini/bert-s \\
       data.text=review data.label=stars 'data.verbalizer={1: bad, 5: good}'
@@ -197,6 +201,8 @@ def _print(run: Run | JointRun | SharedRun | Weights, library: Library, as_json:
 
 def _print_several(run: JointRun | SharedRun, library: Library, as_json: bool) -> None:
     """A prompt for each task, or for each model."""
+    from promptgraft.api import SharedRun
+
     if as_json:
         terminal.print_json({"names": run.names, "folder": run.folder, **run.summary})
         return
@@ -208,6 +214,8 @@ def _print_several(run: JointRun | SharedRun, library: Library, as_json: bool) -
     pictures = "borrowed.png, curves.png" if borrowed else "curves.png"
     print(f"Prompts in {library.path}")
     print(f"Run     {run.folder}, with {pictures} and results.json")
+    if isinstance(run, SharedRun):
+        print(f"Next    promptgraft transfer {' '.join(run.names.values())} --to MODEL")
 
 
 def _shares(shares: dict[str, float]) -> str:

@@ -15,7 +15,7 @@ from promptgraft.studies.classification import Classes
 from promptgraft.studies.intervals import Mean, difference, mean
 from promptgraft.studies.moves import RANDOM, Moves
 from promptgraft.studies.ptfer import Measured, accuracies, by_relation, pairs
-from promptgraft.studies.relations import TRAININGS
+from promptgraft.studies.relations import CHOSEN, PLAIN, TRAININGS
 from promptgraft.studies.tables import Table
 from promptgraft.transfer.across_models import Method, Relative
 from promptgraft.transfer.across_models.baselines import Discretize
@@ -114,10 +114,13 @@ def by_pair(moves: Moves, split: str) -> Table:
 
 
 def by_training(moves: Moves, split: str) -> Table:
-    """Ways to train the sources: how good they are on their own model, and when they are moved."""
+    """Ways to train the sources: how good they are on their own model, and when they are moved.
+
+    All on validation facts; on test facts plain training and what was chosen by those.
+    """
     rows: list[list[str]] = []
     plain: list[list[list[float]]] = []
-    for training in TRAININGS:
+    for training in TRAININGS if split == "validation" else (PLAIN, CHOSEN):
         own = [
             moves.tuned(name, seed, split=split, training=training)
             for name in moves.names
