@@ -34,7 +34,7 @@ def pools(tmp_path_factory):
     rows = task.rows("train")
     opposite = [{**row, "label": 1 - row["label"]} for row in rows]
     for name, given in (("helpful", rows), ("harmful", opposite)):
-        part = replace(task, splits={"train": Split(lambda given=given: given)})
+        part = replace(task, splits={"train": Split.of(given)})
         settings = {"steps": 150, "batch_size": 16, "lr": 0.1, "length": 3, "objective": "choices"}
         run = api.tune(
             model=model, task=part, library=library, out=folder / name, tag=name, **settings

@@ -40,14 +40,14 @@ def films():
     """The toy task with rows that differ, in three splits."""
     rows = [{**row, "text": f"{row['text']} {n}"} for n, row in enumerate(a_task(60).rows("train"))]
     parts = {"train": rows[:40], "validation": rows[40:50], "test": rows[50:]}
-    splits = {split: Split(lambda own=own: own) for split, own in parts.items()}
+    splits = {split: Split.of(own) for split, own in parts.items()}
     return replace(a_task(), splits=splits)
 
 
 def turned(task, *splits):
     """The task with every label of some splits turned into the other."""
     rows = {s: [{**row, "label": 1 - row["label"]} for row in task.rows(s)] for s in splits}
-    given = {split: Split(lambda own=own: own) for split, own in rows.items()}
+    given = {split: Split.of(own) for split, own in rows.items()}
     return replace(task, splits={**task.splits, **given})
 
 
@@ -101,9 +101,7 @@ def test_a_moved_prompt_is_taught_by_where_it_came_from(place, monkeypatch):
 
 def test_texts_are_what_the_teacher_writes(place):
     rows = [{"source": f"name : {n}", "target": "t", "references": ["t", "r"]} for n in range(8)]
-    task = replace(
-        tasks.load("e2e"), splits={"train": Split(lambda: rows), "test": Split(lambda: rows)}
-    )
+    task = replace(tasks.load("e2e"), splits={"train": Split.of(rows), "test": Split.of(rows)})
     library = Library(place / "library")
     model = FrozenModel.load(str(place / "gpt2"), dtype="float32")
     prefix = {"method": "prefix", "decoding": {"max_new_tokens": 4}, "test_rows": 1}

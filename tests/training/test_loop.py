@@ -63,7 +63,7 @@ def test_rows_computed_apart_by_length_are_the_batch(kind, tmp_path, monkeypatch
         {**row, "text": row["text"] + " ." * (n % 7)}
         for n, row in enumerate(a_task().rows("train"))
     ]
-    task = replace(a_task(), splits={"train": Split(lambda: split)})
+    task = replace(a_task(), splits={"train": Split.of(split)})
     apart, _ = a_run(tmp_path / "apart", kind=kind, task=task)
     monkeypatch.setattr(loop, "alike", lambda lengths: [list(range(len(lengths)))])
     whole, _ = a_run(tmp_path / "whole", kind=kind, task=task)

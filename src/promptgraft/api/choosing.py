@@ -232,7 +232,7 @@ def _losses(
     report: Callable[[Report], None] | None,
 ) -> list[float]:
     """Tune on some rows; the loss of each row left out, in nats per label."""
-    part = replace(task, splits={"train": Split(lambda: rows)})
+    part = replace(task, splits={"train": Split.of(rows)})
     job = prepare(config, model, part, library)
     with TemporaryDirectory() as folder:
         train(job.module, job.encoded, job.objective, config.training(), Path(folder),

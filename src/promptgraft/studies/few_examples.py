@@ -14,7 +14,7 @@ from promptgraft.studies.intervals import difference, mean
 from promptgraft.studies.setting import Setting
 from promptgraft.studies.tables import Table
 from promptgraft.studies.tunings import Data, Tunings, Way
-from promptgraft.tasks import Row, Task
+from promptgraft.tasks import Task
 from promptgraft.tasks.task import Split
 
 TARGETS = ("sst2", "sst5", "agnews", "cola", "mrpc", "paws", "qnli", "rte", "mnli", "scitail")
@@ -55,7 +55,7 @@ class Few(Data):
             scored = [row for row in drawn.rows("train") if row not in sample]
         else:  # where test rows have no labels, those of validation stand in for them
             scored = whole.rows("test" if "test" in whole.splits else "validation")
-        return replace(whole, splits={"train": _of(sample), "test": _of(scored)})
+        return replace(whole, splits={"train": Split.of(sample), "test": Split.of(scored)})
 
 
 class FewExamples(Tunings):
@@ -93,10 +93,6 @@ class FewExamples(Tunings):
             found = self.trials(method)
             rate = max(found, key=lambda one: mean(found[one]).value)
         return self.scores(method, rows, range(self.setting.seeds), rate, False)
-
-
-def _of(rows: Sequence[Row]) -> Split:
-    return Split(lambda: list(rows))
 
 
 def rates(study: FewExamples) -> list[Table]:

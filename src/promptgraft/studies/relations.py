@@ -192,7 +192,7 @@ def shared(
         task = tasks.load(f"lama/{relation.name}")
         names = {model: name_for(task.name, model, tag) for model in models}
         if not all(name in library for name in names.values()):
-            splits = {name: _split(relation.rows[name]) for name in ("train", "validation")}
+            splits = {name: Split.of(relation.rows[name]) for name in ("train", "validation")}
             task = replace(task, splits=splits, templates=TEMPLATES, vocabulary=tuple(chosen.words))
             with TemporaryDirectory() as scratch:
                 config = SharedConfig(
@@ -213,10 +213,6 @@ def shared(
             assert isinstance(prompt, SoftPrompt)
             found[model][relation.name] = prompt
     return found
-
-
-def _split(rows: Sequence[Row]) -> Split:
-    return Split(lambda: list(rows))
 
 
 def answered(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from typing import Self
 
 from promptgraft import metrics
 from promptgraft.errors import ConfigError, DataError, did_you_mean
@@ -21,6 +22,11 @@ class Split:
 
     def __init__(self, read: Callable[[], list[Row]]) -> None:
         self._read = read
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Self:
+        """Of rows that are there already."""
+        return cls(lambda: list(rows))
 
     @cached_property
     def rows(self) -> list[Row]:
