@@ -35,7 +35,7 @@ TEMPLATES = {"masked": "{sub_label} {prompt} {mask} .", "causal": "{sub_label} {
 BARE = {family: template.replace(" {prompt}", "") for family, template in TEMPLATES.items()}
 LENGTH = 5
 SETTINGS = TrainingConfig(steps=400, batch_size=16, lr=0.03, warmup=0.1, evaluate_every=100)
-SHARED_STEPS = 200  # with rows of two models in each; more gave nothing
+SHARED_STEPS = 200  # with the rows of all models in each
 
 PLAIN = "plain"
 TRAININGS: Mapping[str, Mapping[str, float]] = {  # ways to train sources, see training.robust
