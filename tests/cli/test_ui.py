@@ -42,7 +42,10 @@ def test_it_serves_until_it_is_stopped(tmp_path):
         answer = httpx.get(url, timeout=60, verify=False)
         assert answer.status_code == 200
         assert '"title":"promptgraft"' in answer.text.replace(" ", "")
-        server.send_signal(signal.SIGINT)
-        assert server.wait(60) in (0, 130, -signal.SIGINT)
+        beat = f"{url}/gradio_api/heartbeat/tab"  # what an open tab listens to, without an end
+        with httpx.stream("GET", beat, timeout=60, verify=False) as tab:
+            assert tab.status_code == 200
+            server.send_signal(signal.SIGINT)
+            assert server.wait(60) in (0, 130, -signal.SIGINT)
     finally:
         server.kill()

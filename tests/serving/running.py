@@ -18,7 +18,13 @@ class Running:
         self.url = f"http://127.0.0.1:{port}"
         self.server = server
         self.uvicorn = uvicorn.Server(
-            uvicorn.Config(server.app, host="127.0.0.1", port=port, log_level="error")
+            uvicorn.Config(
+                server.app,
+                host="127.0.0.1",
+                port=port,
+                log_level="error",
+                timeout_graceful_shutdown=1,  # open tabs never hang up
+            )
         )
         self.thread = threading.Thread(target=self.uvicorn.run, daemon=True)
         self.client = httpx.Client(base_url=self.url, timeout=30, verify=False)
@@ -35,6 +41,7 @@ class Running:
         self.client.close()
         self.uvicorn.should_exit = True
         self.thread.join(20)
+        assert not self.thread.is_alive()
 
     def post(self, path, **body):
         return self.client.post(path, json=body)

@@ -55,7 +55,8 @@ def command(
 
     with terminal.waiting("laying out the page"):
         app = application(Desk(Library(library), model or (), write))
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning")
+    config = uvicorn.Config(app, host=host, port=port, log_level="warning",
+                            timeout_graceful_shutdown=1)  # open tabs never hang up  # fmt: skip
     place = config.bind_socket()
     place.listen()  # a browser that comes before all is ready waits
     found = f"[{host}]" if ":" in host else host
