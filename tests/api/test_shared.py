@@ -105,8 +105,9 @@ def test_on_the_command_line(folder, monkeypatch, capsys):
     assert "films@bert  accuracy" in printed
     assert "films@albert  accuracy" in printed
     assert ", with curves.png and results.json" in printed
-    for more, message in ((["--dry-run"], "one task and one model"), (["sst2"], "name one TASK")):
+    wrong = ((["--dry-run"], 2, "one task and one model"), (["sst2"], 1, "name one task"))
+    for more, code, message in wrong:
         with pytest.raises(SystemExit) as stopped:
             main(line + more)
-        assert stopped.value.code == 2
+        assert stopped.value.code == code
         assert message in " ".join(capsys.readouterr().err.split())

@@ -5,7 +5,7 @@ from promptgraft.api.joint import JointConfig, JointRun, tune_jointly
 from promptgraft.api.moving import Refined, refine, teach, transfer
 from promptgraft.api.names import resolve
 from promptgraft.api.recommending import Recommendation, recommend
-from promptgraft.api.running import resume, run
+from promptgraft.api.running import resume, run, settings
 from promptgraft.api.scoring import score
 from promptgraft.api.shared import SharedConfig, SharedRun, tune_shared
 from promptgraft.api.tuning import Plan, Run, plan, tune
@@ -38,6 +38,7 @@ __all__ = [
     "resume",
     "run",
     "score",
+    "settings",
     "teach",
     "transfer",
     "tune",

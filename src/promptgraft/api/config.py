@@ -91,6 +91,14 @@ class TuneConfig(TrainingConfig):
     keep_module: bool = False
     """Save the module with the prompt, to go on training."""
 
+    @field_validator("task", "model", mode="before")
+    @classmethod
+    def _joined(cls, names: object) -> object:
+        """A list, as YAML may have it, with + between."""
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return "+".join(names)
+        return names
+
     @field_validator("method")
     @classmethod
     def _known(cls, method: str) -> str:

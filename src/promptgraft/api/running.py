@@ -1,7 +1,8 @@
 """Run settings, whatever they ask for, from the start or from a checkpoint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from promptgraft import files
 from promptgraft.api import choosing
@@ -10,10 +11,33 @@ from promptgraft.api.joint import JointConfig, JointRun, tune_jointly
 from promptgraft.api.shared import SharedConfig, SharedRun, tune_shared
 from promptgraft.api.tuning import Run, tune
 from promptgraft.api.weights import Weights, tune_weights
-from promptgraft.errors import PromptgraftError
+from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
-from promptgraft.training import Report, read
+from promptgraft.training import Report, read, read_yaml
+
+
+def settings(source: Path | None, given: Mapping[str, Any]) -> TuneConfig:
+    """The settings in a YAML file, overridden by `given`, of the kind that they ask for.
+
+    Where `task` or `model` is a list of several, one run tunes for all of them. The file may be
+    the one that a run wrote.
+
+    Raises ConfigError for wrong settings, and for several tasks and several models at once.
+    """
+    values = {**(read_yaml(source) if source is not None else {}), **given}
+
+    def several(names: str, setting: str) -> bool:
+        """`setting` is one that only these runs have."""
+        listed = values.get(names)
+        return (isinstance(listed, list) and len(listed) > 1) or setting in values
+
+    tasks, models = several("task", "sampling"), several("model", "words")
+    if tasks and models:
+        raise ConfigError("Several models share the prompt of one task: name one task.")
+    kind = JointConfig if tasks else SharedConfig if models else TuneConfig
+    config: TuneConfig = read(kind, source, given)
+    return config
 
 
 def run(
@@ -47,14 +71,8 @@ def resume(
     """Go on with a run that was stopped, with the settings in its folder."""
     if not has_checkpoint(folder):
         raise PromptgraftError(f"{folder} holds no checkpoint; nothing can be resumed there.")
-    settings = folder / "config.yaml"
-    written = settings.read_text()
-    kind: type[TuneConfig] = TuneConfig
-    if "\nsampling:" in written:  # a setting of runs of several tasks alone
-        kind = JointConfig
-    elif "\nwords:" in written:  # and of several models
-        kind = SharedConfig
-    return run(read(kind, settings, {"out": folder}), library=library, resume=True, report=report)
+    config = settings(folder / "config.yaml", {"out": folder})
+    return run(config, library=library, resume=True, report=report)
 
 
 def has_checkpoint(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from promptgraft.cli import completion, terminal
 from promptgraft.cli.options import Json, LibraryPath
 
 if TYPE_CHECKING:
-    from promptgraft.api import JointRun, Plan, Run, SharedRun, TuneConfig, Weights
+    from promptgraft.api import JointRun, Plan, Run, SharedRun, Weights
     from promptgraft.library import Library
 
 EPILOG = """\b
@@ -89,7 +89,11 @@ def command(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings as YAML; the line goes before.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Settings as YAML, where task and model may be lists; the line goes before.",
+        ),
     ] = None,
     few_shot: Annotated[
         int | None, typer.Option(metavar="N", help="Training rows of every label, or in all.")
@@ -115,7 +119,8 @@ def command(
     words = words or []
     tasks = [word for word in words if "=" not in word] + (task or [])
     options = {
-        "model": "+".join(model) if model else None,
+        "task": tasks or None,
+        "model": model,
         "method": method,
         "pool": pool,
         "few_shot": few_shot,
@@ -123,20 +128,15 @@ def command(
         "tag": tag,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    shared = len(model or []) > 1
-    if dry_run and (shared or len(tasks) > 1):
-        raise typer.BadParameter("--dry-run measures one task and one model at a time.")
-    if shared and len(tasks) > 1:
-        raise typer.BadParameter("several models share the prompt of one task; name one TASK.")
-    if resume and (words or tasks or given or config or dry_run):
+    if resume and (words or given or config or dry_run):
         raise typer.BadParameter("--resume takes the settings of the run; give no others.")
-    if not resume and not words and not tasks and config is None:
+    if not resume and not words and not task and config is None:
         raise typer.BadParameter("name a task, such as sst2 or reviews.csv, or give --config.")
 
     from promptgraft import api
     from promptgraft.api import samples
     from promptgraft.library import Library
-    from promptgraft.training import parse_settings, processes, read
+    from promptgraft.training import parse_settings, processes
 
     pairs = [word for word in words if "=" in word]
     store = Library(library)
@@ -147,12 +147,9 @@ def command(
         if processes.first():
             _print(run, store, as_json)
         return
-    if tasks:
-        given["task"] = "+".join(tasks)
-    kind: type[TuneConfig] = api.SharedConfig if shared else api.TuneConfig
-    if len(tasks) > 1:
-        kind = api.JointConfig
-    settings = read(kind, config, parse_settings(pairs) | given)
+    settings = api.settings(config, parse_settings(pairs) | given)
+    if dry_run and isinstance(settings, api.JointConfig | api.SharedConfig):
+        raise typer.BadParameter("--dry-run measures one task and one model at a time.")
     if dry_run:
         with terminal.waiting("measuring"):
             plan = api.plan(settings)

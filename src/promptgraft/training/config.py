@@ -71,17 +71,7 @@ def read(
 
     Raises ConfigError with every problem at once; an unknown key names the nearest one.
     """
-    values: dict[str, Any] = {}
-    if source is not None:
-        try:
-            loaded = yaml.safe_load(Path(source).read_text()) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"Cannot read the settings in {source}: {error}") from None
-        if not isinstance(loaded, dict):
-            raise ConfigError(
-                f"{source} must hold `key: value` lines, not a {type(loaded).__name__}."
-            )
-        values |= loaded
+    values = read_yaml(source) if source is not None else {}
     values |= settings or {}
     try:
         return config.model_validate(values)
@@ -89,6 +79,20 @@ def read(
         lines = [problem(config, dict(item)) for item in error.errors()]
     where = f" in {source}" if source is not None else ""
     raise ConfigError(f"Settings{where} are wrong:\n" + "\n".join(f"  {line}" for line in lines))
+
+
+def read_yaml(source: str | Path) -> dict[str, Any]:
+    """What a YAML file of settings says, unchecked.
+
+    Raises ConfigError if it cannot be read or is no mapping.
+    """
+    try:
+        loaded = yaml.safe_load(Path(source).read_text()) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"Cannot read the settings in {source}: {error}") from None
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{source} must hold `key: value` lines, not a {type(loaded).__name__}.")
+    return loaded
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
