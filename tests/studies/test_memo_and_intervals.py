@@ -85,6 +85,8 @@ def test_what_a_killed_process_was_measuring_is_measured_by_the_other(tmp_path):
     worker.stdin.flush()
     assert [worker.stdout.readline() for _ in range(2)] == ["ready\n", "0\n"]
     memo = Memo(path)
+    with memo.alone([0], wait=False) as zero, memo.alone([1], wait=False) as one:
+        assert (zero, one) == (False, True)
     threading.Timer(0.5, worker.kill).start()
     assert memo.all([([1], lambda: "one"), ([0], lambda: "zero")]) == ["one", "zero"]
     worker.communicate()

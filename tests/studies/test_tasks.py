@@ -121,7 +121,7 @@ def test_rows_are_as_many_of_each_label(place):
 
 def test_crosspts_sources_are_tuned_once_and_stay(place):
     study = CrossPT(Setting(["./t5"], place / "out", seeds=1))
-    name = study.source("./t5", "mrpc", crosspt.SOURCE)
+    (name,) = study.sources("./t5", ["mrpc"], crosspt.SOURCE)
     before = study.library.get(name)
     study.scores(PAIRS, "SILP", 8)
     assert name == "mrpc@t5:source"

@@ -94,7 +94,7 @@ class CrossPT(Tunings):
 
     def pool(self, tasks: Sequence[str]) -> list[str]:
         """Names of the tasks' source prompts, tuned on all their rows."""
-        return [self.source(self.name, task, self.source_way) for task in tasks]
+        return self.sources(self.name, tasks, self.source_way)
 
     def task(self, data: Data) -> Task:
         """The rows; on the paper's scale with the paper's label words and inputs."""

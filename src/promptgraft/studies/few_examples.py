@@ -71,7 +71,7 @@ class FewExamples(Tunings):
         """By task, its first metric for each sample."""
         way = {**WAYS[method], "lr": rate}
         if method in CANDIDATES or method == "auto":
-            way["pool"] = [self.source(self.name, task, SOURCE) for task in SOURCES]
+            way["pool"] = self.sources(self.name, SOURCES, SOURCE)
         given = [
             (Few(task, self.about(task, rows).few, sample, trial=trial), sample)
             for task in TARGETS

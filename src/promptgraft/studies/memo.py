@@ -47,9 +47,10 @@ class Memo:
                             self._keep(name, measure())
         return [self.values[name] for name in names]
 
-    def alone(self, key: Any) -> AbstractContextManager[bool]:
-        """While the block lasts no other process is in one of the same key."""
-        return self._locked(_place(json.dumps(key)))
+    def alone(self, key: Any, wait: bool = True) -> AbstractContextManager[bool]:
+        """While the block lasts no other process is in one of the same key; False if one is and
+        we do not wait."""
+        return self._locked(_place(json.dumps(key)), wait)
 
     def _keep(self, name: str, value: Any) -> None:
         line = f"[{name}, {json.dumps(value)}]\n"

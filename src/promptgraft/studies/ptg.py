@@ -82,7 +82,7 @@ class PTG(Tunings):
         """Names of the tasks' source prompts, tuned on all their rows."""
         length = PAPER_LENGTH if self.setting.full else LENGTH
         way = {"length": length, "lr": 1e-3 if self.setting.full else 0.03}
-        return [self.source(self.name, task, way) for task in tasks]
+        return self.sources(self.name, tasks, way)
 
     def other_kinds(self, kind: str) -> list[str]:
         """Tasks of every kind but one: transfer across tasks."""

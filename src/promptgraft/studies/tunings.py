@@ -184,13 +184,22 @@ class Tunings:
                 scores[f"{task} accuracy"] = evaluation.scores["accuracy"]
         return {"scores": scores, "borrowed": run.borrowed and run.borrowed.numbers()}
 
-    def source(self, model: str, task: str, way: Way) -> str:
-        """The name in the study's library of a prompt that was tuned on all rows of a task."""
+    def sources(self, model: str, names: Sequence[str], way: Way) -> list[str]:
+        """The names in the study's library of prompts that were tuned on all rows of some tasks;
+        first those that no other process is tuning."""
+        found: dict[str, str] = {}
+        for wait in (False, True):
+            for task in names:
+                with self.memo.alone(["source", model, task], wait) as own:
+                    if own:
+                        found[task] = self._source(model, task, way)
+        return [found[task] for task in names]
+
+    def _source(self, model: str, task: str, way: Way) -> str:
         settings = self._own({**self.usual, **way}, model, task) | {"tag": "source"}
         config: TuneConfig = read(TuneConfig, None, settings)
-        say = self.setting.say
-        with self.memo.alone(["source", model, task]):
-            return kept(self.library, config, say, self.model(model), self.task(Data(task)))
+        known = self.model(model), self.task(Data(task))
+        return kept(self.library, config, self.setting.say, *known)
 
     def _own(self, chosen: Way, model: str, task: str) -> dict[str, Any]:
         """The settings of a run, of which nothing but what was measured stays."""
