@@ -34,18 +34,20 @@ PAPER_KINDS: Mapping[str, tuple[str, ...]] = {
 }
 INSTEAD = (
     "Of the paper's 14 sets, xsum stands for CNN/Daily Mail as a target, reuters_headline for "
-    "MSNews; Multi-News, NEWSROOM, AVSD and MultiWOZ are left out."
+    "MSNews; Multi-News, NEWSROOM, AVSD and MultiWOZ are left out. Of an input the first 64 tokens "
+    "are read."
 )
 MINIATURE: Way = {
-    "steps": 200, "batch_size": 16, "evaluate_every": 50, "evaluate_rows": 100, "test_rows": 100,
-    "samples": 0,
+    "steps": 100, "batch_size": 16, "evaluate_every": 50, "evaluate_rows": 100, "test_rows": 100,
+    "samples": 0, "max_length": 64,
     "decoding": {"num_beams": 5, "no_repeat_ngram_size": 3, "max_new_tokens": 40},
 }  # fmt: skip
 PAPER: Way = {
     "steps": 10_000, "batch_size": 96, "accumulate": 8, "evaluate_every": 500, "samples": 0,
     "decoding": {"num_beams": 5, "no_repeat_ngram_size": 3, "max_new_tokens": 128},
 }  # fmt: skip
-LENGTH, PAPER_LENGTH = 20, 200
+SOURCE: Way = {"length": 20, "lr": 0.03, "steps": 300}
+SOURCE_PAPER: Way = {"length": 200, "lr": 1e-3}
 RATES = {
     "fine-tuning": (1e-4, 3e-4),
     "prefix": (0.03, 0.1),
@@ -80,8 +82,7 @@ class PTG(Tunings):
 
     def pool(self, tasks: Sequence[str]) -> list[str]:
         """Names of the tasks' source prompts, tuned on all their rows."""
-        length = PAPER_LENGTH if self.setting.full else LENGTH
-        way = {"length": length, "lr": 1e-3 if self.setting.full else 0.03}
+        way = SOURCE_PAPER if self.setting.full else SOURCE
         return self.sources(self.name, tasks, way)
 
     def other_kinds(self, kind: str) -> list[str]:

@@ -94,8 +94,9 @@ class Tunings:
         self._models: dict[tuple[str, int | None], FrozenModel] = {}
         self._tasks: dict[Data, Task] = {}
 
-    def model(self, name: str, max_length: int | None = None) -> FrozenModel:
-        """A model of the study, loaded once."""
+    def model(self, name: str, way: Way | None = None) -> FrozenModel:
+        """A model of the study, loaded once for each `max_length` of ways."""
+        max_length = (way or {}).get("max_length")
         if (name, max_length) not in self._models:
             self._models[name, max_length] = FrozenModel.load(name, max_length=max_length)
         return self._models[name, max_length]
@@ -174,7 +175,8 @@ class Tunings:
     ) -> dict[str, Any]:
         given = [self.task(self.about(task, few, chosen["seed"])) for task in names]
         config: JointConfig = read(JointConfig, None, self._own(chosen, name, "+".join(names)))
-        run = api.tune_jointly(config, library=self.library, model=self.model(name), given=given)
+        model = self.model(name, chosen)
+        run = api.tune_jointly(config, library=self.library, model=model, given=given)
         files.remove_folder(config.folder())
         scores: dict[str, float] = {}
         for task, evaluation in run.evaluations.items():
@@ -196,9 +198,10 @@ class Tunings:
         return [found[task] for task in names]
 
     def _source(self, model: str, task: str, way: Way) -> str:
-        settings = self._own({**self.usual, **way}, model, task) | {"tag": "source"}
+        chosen = {**self.usual, **way}
+        settings = self._own(chosen, model, task) | {"tag": "source"}
         config: TuneConfig = read(TuneConfig, None, settings)
-        known = self.model(model), self.task(Data(task))
+        known = self.model(model, chosen), self.task(Data(task))
         return kept(self.library, config, self.setting.say, *known)
 
     def _own(self, chosen: Way, model: str, task: str) -> dict[str, Any]:
@@ -213,7 +216,7 @@ class Tunings:
             self.setting.say(f"{data.task} on {model}: the mean of {len(names)} source prompts")
             given: list[Any] = [self.library.get(name) for name in names]  # of one kind
             prompt: Prompt = prompts.mix(given, [1 / len(given)] * len(given))
-            task, frozen = self.task(data), self.model(model)
+            task, frozen = self.task(data), self.model(model, self.usual)
             config: TuneConfig = read(TuneConfig, None, self._own(self.usual, model, data.task))
             found = evaluate(frozen, task, rows_to_score(task, config), prompt,
                              task.template(frozen.family), **config.decoding)  # fmt: skip
@@ -239,7 +242,7 @@ class Tunings:
         return [Tuned(**found) for found in self.memo.all(wanted)]
 
     def _measured(self, name: str, data: Data, chosen: Way, test: bool) -> dict[str, Any]:
-        task, model = self.task(data), self.model(name, chosen.get("max_length"))
+        task, model = self.task(data), self.model(name, chosen)
         if not test:
             kept = {split: rows for split, rows in task.splits.items() if split != "test"}
             task = replace(task, splits=kept)
