@@ -43,7 +43,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(crosspt, "LONGER", 0)
     monkeypatch.setattr(crosspt, "SOURCE", {"steps": 1, "batch_size": 4, "length": 2})
     monkeypatch.setattr(crosspt, "LENGTH", 2)
-    monkeypatch.setattr(ptg, "LENGTH", 2)
+    monkeypatch.setattr(ptg, "SOURCE", {"length": 2, "steps": 1})
     monkeypatch.setattr(ptg, "MINIATURE", {**QUICK, "decoding": {"max_new_tokens": 3}})
     kinds = {"summary": ("xsum",), "question": ("squad_qg",),
              "dialogue": ("personachat", "dailydialog")}  # fmt: skip
