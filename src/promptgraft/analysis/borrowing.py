@@ -14,6 +14,7 @@ from torch import Tensor
 
 from promptgraft import files
 from promptgraft.analysis.heatmaps import CELL, heatmap, save
+from promptgraft.tasks import name_of
 from promptgraft.transfer.across_tasks import SIMILARITIES, Transfer, vectors
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def borrowing_of(module: Transfer) -> Borrowing | None:
     cosine = SIMILARITIES["cosine"]
     cosines = torch.cat([cosine(t[None], own) for t, own in zip(targets, parts, strict=True)])
     between = SIMILARITIES["tokens"](targets, targets)
-    tasks = [Path(task).stem for task in module.tasks]
+    tasks = [name_of(task) for task in module.tasks]
     weights = found.weights.cpu()
     return Borrowing(tasks, found.columns, weights, cosines, between, len(module.sources))
 

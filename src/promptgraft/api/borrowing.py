@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
-from promptgraft import modules
+from promptgraft import modules, tasks
 from promptgraft.analysis import borrowing
 from promptgraft.analysis.borrowing import Borrowing
 from promptgraft.api.config import RATES, TuneConfig
@@ -85,7 +85,7 @@ def keep_borrowed(module: PromptModule, folder: Path) -> Borrowing | None:
 
 def with_shares(card: PromptCard, shares: Mapping[str, Mapping[str, float]]) -> PromptCard:
     """The card with the shares of its own task, if there are any."""
-    own = shares.get(Path(card.task or "").stem)
+    own = shares.get(tasks.name_of(card.task or ""))
     if own is None:
         return card
     rounded = {name: round(share, 6) for name, share in own.items()}

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from promptgraft import tasks
 from promptgraft.errors import did_you_mean
+from promptgraft.modules import INITIALISERS, MODULES
 from promptgraft.training import TrainingConfig
 from promptgraft.training.baselines import BASELINES
 from promptgraft.transfer.across_tasks import METHODS, settings_of
@@ -99,18 +101,25 @@ class TuneConfig(TrainingConfig):
             return "+".join(names)
         return names
 
-    @field_validator("method")
+    @field_validator("method", "module", "init")
     @classmethod
-    def _known(cls, method: str) -> str:
-        known = [*PLAIN, *METHODS.names(), AUTO, *BASELINES.names()]
-        if method not in known:
-            raise ValueError(f"expected one of {', '.join(known)}.{did_you_mean(method, known)}")
-        return method
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        known = {
+            "method": [*PLAIN, *METHODS.names(), AUTO, *BASELINES.names()],
+            "module": MODULES.names(),
+            "init": INITIALISERS.names(),
+        }[str(info.field_name)]
+        if name not in known:
+            raise ValueError(f"expected one of {', '.join(known)}.{did_you_mean(name, known)}")
+        return name
 
     @model_validator(mode="after")
     def _fits(self) -> "TuneConfig":
-        if self.fit and self.module == "direct":
-            raise ValueError("fit is for module=mlp, linear or lstm; direct starts exactly")
+        if unread := [name for name in self._unread() if not self._is_usual(name)]:
+            raise ValueError(
+                f"{', '.join(unread)} would mean nothing with method={self.method}, "
+                f"module={self.module}, init={self.init}; leave that out"
+            )
         if (self.noise or self.hull) and (self.method == "prefix" or self.trains_weights):
             raise ValueError(
                 f"noise and hull are for soft prompts, which stand among token embeddings; "
@@ -133,6 +142,26 @@ class TuneConfig(TrainingConfig):
     def _listed(cls, names: object) -> object:
         return [name for name in names.split(",") if name] if isinstance(names, str) else names
 
+    def _unread(self) -> list[str]:
+        """Settings that mean nothing beside the others."""
+        borrows = self.method in METHODS.names()
+        chosen_by = {
+            "pool": not self.trains_weights,  # what else reads none says which methods do
+            "transfer": borrows or self.method == AUTO,
+            "weights": self.trains_weights,
+            "module": self.method in (*PLAIN, AUTO),
+            "hidden": self.module != "direct" or self.method == AUTO,
+            "fit": self.module != "direct",
+            "init": not self.trains_weights,
+            "init_text": self.init == "text",
+            "init_prompt": self.init == "prompt",
+        }
+        return [name for name, read in chosen_by.items() if not read]
+
+    def _is_usual(self, name: str) -> bool:
+        usual = type(self).model_fields[name].get_default(call_default_factory=True)
+        return bool(getattr(self, name) == usual)
+
     @property
     def trains_weights(self) -> bool:
         """Whether the method is a baseline, which leaves weights and no prompt."""
@@ -152,5 +181,6 @@ class TuneConfig(TrainingConfig):
 
     def folder(self) -> Path:
         """Where the run is written."""
-        name = f"{Path(self.task).name.split('.')[0]}@{self.model}-{self.method}".replace("/", "-")
+        task = "+".join(map(tasks.name_of, self.task.split("+")))
+        name = f"{task}@{self.model}-{self.method}".replace("/", "-")
         return self.out or Path("runs") / name

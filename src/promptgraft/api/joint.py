@@ -58,7 +58,7 @@ class JointConfig(TuneConfig):
     @classmethod
     def _several(cls, task: str) -> str:
         names = task.split("+")
-        if len(names) < 2 or len({Path(name).stem for name in names} - {""}) < len(names):
+        if len(names) < 2 or len({tasks.name_of(name) for name in names if name}) < len(names):
             raise ValueError("expected several different tasks with + between, such as rte+mrpc")
         return task
 
@@ -144,7 +144,7 @@ def tune_jointly(
         card = with_shares(card_of(own, job, tested(evaluation)), shares)
         value = tuned[task] = frozen_as(module, card, number)
         plain, state = stored(value)
-        prompts.save(plain, folder / Path(task).stem, state)
+        prompts.save(plain, folder / tasks.name_of(task), state)
         names[task] = store.add(plain, library_name(card, config.tag), state, replace=True)
         summaries[task] = summary_of(job, outcome, evaluation, test)
     summary = {

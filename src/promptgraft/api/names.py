@@ -48,7 +48,7 @@ def library_name(card: PromptCard, tag: str | None) -> str:
 def name_for(task: str | None, model: str, tag: str | None) -> str:
     """As `library_name`, before there is a card."""
     model = Path(model).name if Path(model).is_dir() else model
-    return f"{Path(task or 'untitled').stem}@{model}" + (f":{tag}" if tag else "")
+    return f"{tasks.name_of(task or 'untitled')}@{model}" + (f":{tag}" if tag else "")
 
 
 def task_for(

@@ -69,17 +69,14 @@ def outline(
     loaded = tasks.load(task, **data)
     family: Family = "masked" if loaded.kind == "classification" else "causal"
     every = TuneConfig.model_fields["evaluate_every"].default
-    head = HEAD.format(file=file, **{k: _line(k, v) for k, v in _of(task, model, method).items()})
+    named = {"task": task, "model": model, "method": method}
+    head = HEAD.format(file=file, **{name: _line(name, value) for name, value in named.items()})
     body = _data(data, guessed) if data else ""
     template = loaded.template(family)
     rest = REST.format(**usual, evaluate_every=every, family=family, template=template)
     text = head + body + rest
     read(TuneConfig, None, yaml.safe_load(text))
     return text
-
-
-def _of(task: str, model: str, method: str) -> dict[str, str]:
-    return {"task": task, "model": model, "method": method}
 
 
 def _data(data: Mapping[str, Any], guessed: bool) -> str:

@@ -14,7 +14,7 @@ from promptgraft.api.weights import Weights, tune_weights
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
-from promptgraft.training import Report, read, read_yaml
+from promptgraft.training import Report, merged, read
 
 
 def settings(source: Path | None, given: Mapping[str, Any]) -> TuneConfig:
@@ -25,7 +25,7 @@ def settings(source: Path | None, given: Mapping[str, Any]) -> TuneConfig:
 
     Raises ConfigError for wrong settings, and for several tasks and several models at once.
     """
-    values = {**(read_yaml(source) if source is not None else {}), **given}
+    values = merged(source, given)
 
     def several(names: str, setting: str) -> bool:
         """`setting` is one that only these runs have."""

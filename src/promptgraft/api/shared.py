@@ -58,12 +58,7 @@ class SharedConfig(TuneConfig):
 
     @model_validator(mode="after")
     def _plain(self) -> "SharedConfig":
-        fields = type(self).model_fields
-        changed = [
-            name for name in ELSEWHERE
-            if getattr(self, name) != fields[name].get_default(call_default_factory=True)
-        ]  # fmt: skip
-        if changed:
+        if changed := [name for name in ELSEWHERE if not self._is_usual(name)]:
             raise ValueError(
                 f"a prompt of several models is a soft prompt made of words alone: leave out "
                 f"{', '.join(changed)}"

@@ -98,6 +98,8 @@ def tune(
             if value is not None:
                 settings[key] = value if isinstance(value, str) else value.name
         config = read(TuneConfig, None, settings)
+    elif beside := [*settings, *(name for name in (model, task) if isinstance(name, str))]:
+        raise ConfigError(f"tune was given a config and {', '.join(beside)} beside it; put all in.")
     if config.trains_weights:
         raise ConfigError(f"{config.method} trains weights, not a prompt: use api.tune_weights.")
     loaded = model if isinstance(model, FrozenModel) else None

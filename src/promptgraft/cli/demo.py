@@ -260,7 +260,7 @@ def _without(demo: Demo, model: FrozenModel, task: Task) -> list[Score]:
             template=template,
             split="validation",
             rows=demo.wording_rows,
-            intervals=False,
+            whole=False,
         )
         return found.scores[task.metrics[0]]
 

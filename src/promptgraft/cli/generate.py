@@ -53,8 +53,10 @@ def command(
 
     settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "stop": stop, "seed": seed}
     settings["num_beams"] = beams
-    if temperature is not None or top_p is not None:
-        settings |= {"do_sample": True, "temperature": temperature or 1.0, "top_p": top_p or 1.0}
+    sampling = {"temperature": temperature, "top_p": top_p}
+    chosen = {name: value for name, value in sampling.items() if value is not None}
+    if chosen and temperature != 0:  # at zero the likeliest token is taken
+        settings |= {"do_sample": True, **chosen}
     with terminal.waiting("writing"):
         texts = api.generate(prompt, inputs, model=model, library=Library(library), **settings)
     if as_json:

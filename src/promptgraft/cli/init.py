@@ -65,6 +65,7 @@ def command(
     It asks for the task, its columns and label words, the model and the method, and proposes an
     answer to each.
     """
+    from promptgraft import tasks
     from promptgraft.errors import ConfigError
 
     asking = not yes
@@ -72,7 +73,7 @@ def command(
         if yes:
             raise typer.BadParameter("with --yes name a task, such as sst2 or reviews.csv.")
         task = typer.prompt("Task: a built-in one, a file or a folder", err=True)
-    file = out or Path(f"{Path(str(task)).name.split('.')[0]}.yaml")
+    file = out or Path(f"{tasks.name_of(str(task))}.yaml")
     if file.exists() and not force:
         raise ConfigError(f"{file} is there already. Name another with --out, or use --force.")
     data, kind, guessed = _data(str(task), text, label, asking)

@@ -198,6 +198,7 @@ def _print(run: Run | JointRun | SharedRun | Weights, library: Library, as_json:
 
 def _print_several(run: JointRun | SharedRun, library: Library, as_json: bool) -> None:
     """A prompt for each task, or for each model."""
+    from promptgraft import tasks
     from promptgraft.api import SharedRun
 
     if as_json:
@@ -206,7 +207,7 @@ def _print_several(run: JointRun | SharedRun, library: Library, as_json: bool) -
     borrowed = run.summary.get("borrowed", {})
     for key, name in run.names.items():
         scores = [terminal.scores(run.evaluations[key])] if key in run.evaluations else []
-        shares = borrowed.get(Path(key).stem)
+        shares = borrowed.get(tasks.name_of(key))
         print("  ".join([name, *scores, *([_shares(shares)] if shares else [])]))
     pictures = "borrowed.png, curves.png" if borrowed else "curves.png"
     print(f"Prompts in {library.path}")

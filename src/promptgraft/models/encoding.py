@@ -144,8 +144,6 @@ class Encoder:
             )
         if self.family != "seq2seq" and has(Decoder):
             raise ConfigError(f"{{decoder}} in {template.source!r} is for seq2seq models only.")
-        if has(Decoder) and self.decoder_start is None:
-            raise ConfigError("The model's configuration names no decoder_start_token_id.")
 
     # Text.
 

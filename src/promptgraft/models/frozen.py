@@ -1,7 +1,7 @@
 """A frozen language model that takes prompts: what users ask of it."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +240,16 @@ class FrozenModel(PromptedModel):
                     texts[number] = _until(str(text), stop).strip()
         return texts
 
+    @staticmethod
+    def check_generation(settings: Iterable[str]) -> None:
+        """Raises ConfigError for names that are no settings of transformers' generation."""
+        known = vars(GenerationConfig()).keys() - {"num_return_sequences"}  # type: ignore[no-untyped-call]
+        for name in settings:
+            if name not in known:
+                raise ConfigError(
+                    f"There is no generation setting {name!r}.{did_you_mean(name, known)}"
+                )
+
     def _generation(
         self,
         settings: dict[str, Any],
@@ -247,12 +257,7 @@ class FrozenModel(PromptedModel):
         banned: Sequence[str] | None = None,
     ) -> dict[str, Any]:
         """The arguments of transformers' generation. Raises ConfigError for unknown ones."""
-        known = vars(GenerationConfig()).keys() - {"num_return_sequences"}  # type: ignore[no-untyped-call]
-        for name in settings:
-            if name not in known:
-                raise ConfigError(
-                    f"There is no generation setting {name!r}.{did_you_mean(name, known)}"
-                )
+        self.check_generation(settings)
         config: dict[str, Any] = {
             "do_sample": False,
             "num_beams": 1,

@@ -154,7 +154,8 @@ class Engine:
 
     def close(self) -> None:
         """Take no more requests, finish those that are there, and stop."""
-        self._closing = True
+        with self.lock:  # no request that was let in comes after the last look at the queue
+            self._closing = True
         self._work.set()
         if self._thread is not None:
             self._thread.join()

@@ -5,9 +5,20 @@
 """
 
 from promptgraft.tasks.builtin import known, names
-from promptgraft.tasks.loading import load
+from promptgraft.tasks.loading import load, name_of
 from promptgraft.tasks.readers import Row
 from promptgraft.tasks.schema import label_key
 from promptgraft.tasks.task import FAMILIES, SPLITS, Split, Task
 
-__all__ = ["FAMILIES", "SPLITS", "Row", "Split", "Task", "known", "label_key", "load", "names"]
+__all__ = [
+    "FAMILIES",
+    "SPLITS",
+    "Row",
+    "Split",
+    "Task",
+    "known",
+    "label_key",
+    "load",
+    "name_of",
+    "names",
+]

@@ -108,7 +108,7 @@ def _task(settings: Mapping[str, Any]) -> Task:
             splits[name] = Split(partial(_chosen, name, splits[name], fields, kept))
     splits, notes = _with_validation(splits, schema)
     return Task(
-        name=settings.get("name") or _name(settings["data"]),
+        name=settings.get("name") or name_of(settings["data"]),
         kind=schema.kind,
         inputs=schema.inputs,
         target=schema.target,
@@ -124,8 +124,9 @@ def _task(settings: Mapping[str, Any]) -> Task:
     )
 
 
-def _name(data: str) -> str:
-    """A task's name from its data: what stands in a file name and in task@model."""
+def name_of(data: str) -> str:
+    """A task's name from its data: what stands in a file name and in task@model. That of a name is
+    itself."""
     local = data.removeprefix("hub:").rstrip("/")
     last = stem(Path(local)) if format_of(Path(local)) else local.rpartition("/")[2]
     return re.sub(r"[^\w.-]+", "-", last or Path(data).resolve().name)

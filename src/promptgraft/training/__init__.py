@@ -3,7 +3,7 @@
 from promptgraft.training import processes
 from promptgraft.training.baselines import FineTuning
 from promptgraft.training.checkpoint import Progress
-from promptgraft.training.config import TrainingConfig, parse_settings, read, read_yaml
+from promptgraft.training.config import TrainingConfig, merged, parse_settings, read
 from promptgraft.training.evaluation import Evaluation, Scores, evaluate, mean_loss, predict, score
 from promptgraft.training.loop import Outcome, Report, train
 from promptgraft.training.many import Run, train_many
@@ -22,11 +22,11 @@ __all__ = [
     "encode",
     "evaluate",
     "mean_loss",
+    "merged",
     "parse_settings",
     "predict",
     "processes",
     "read",
-    "read_yaml",
     "score",
     "train",
     "train_many",

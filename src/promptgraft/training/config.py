@@ -71,8 +71,7 @@ def read(
 
     Raises ConfigError with every problem at once; an unknown key names the nearest one.
     """
-    values = read_yaml(source) if source is not None else {}
-    values |= settings or {}
+    values = merged(source, settings or {})
     try:
         return config.model_validate(values)
     except ValidationError as error:
@@ -81,11 +80,22 @@ def read(
     raise ConfigError(f"Settings{where} are wrong:\n" + "\n".join(f"  {line}" for line in lines))
 
 
-def read_yaml(source: str | Path) -> dict[str, Any]:
-    """What a YAML file of settings says, unchecked.
+def merged(source: str | Path | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a YAML file and `settings` say together, unchecked: of a setting that both have the
+    latter counts, of one with entries, such as `data`, the latter's entries.
 
-    Raises ConfigError if it cannot be read or is no mapping.
+    Raises ConfigError if the file cannot be read or is no mapping.
     """
+    values = _read_yaml(source) if source is not None else {}
+    for name, value in settings.items():
+        before = values.get(name)
+        if isinstance(before, dict) and isinstance(value, Mapping):
+            value = {**before, **value}
+        values[name] = value
+    return values
+
+
+def _read_yaml(source: str | Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(Path(source).read_text()) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

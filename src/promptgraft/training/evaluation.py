@@ -49,7 +49,10 @@ def predict(
     """The model's answers: words of the verbalizer or vocabulary, or texts it writes.
 
     choices  words to choose from in place of the task's own
+
+    Raises ConfigError for unknown settings of `generation`, also where nothing is written.
     """
+    model.check_generation(generation)
     if choices is not None or task.verbalizer is not None:
         words = list(choices if choices is not None else (task.verbalizer or {}).values())
         return model.choose(rows, words, prompt, template, batch_size)

@@ -231,17 +231,19 @@ def _log(
         from torch.utils.tensorboard import SummaryWriter
 
         board = SummaryWriter(folder / "tensorboard", purge_step=step)
-    with path.open("a", buffering=1) as stream:
+    try:
+        with path.open("a", buffering=1) as stream:
 
-        def write(line: dict[str, Any]) -> None:
-            stream.write(json.dumps(line) + "\n")
-            if board is not None:
-                for name in line.keys() - {"step"}:
-                    board.add_scalar(name, line[name], line["step"])
+            def write(line: dict[str, Any]) -> None:
+                stream.write(json.dumps(line) + "\n")
+                if board is not None:
+                    for name in line.keys() - {"step"}:
+                        board.add_scalar(name, line[name], line["step"])
 
-        yield write
-    if board is not None:
-        board.close()
+            yield write
+    finally:
+        if board is not None:
+            board.close()
 
 
 @contextmanager
