@@ -75,6 +75,20 @@ def test_a_pool_that_harms_is_left_alone(pools, tmp_path):
     assert torch.equal(run.prompt.vectors, alone.prompt.vectors)
 
 
+def test_a_wording_is_borrowed_from_as_well(pools, tmp_path, monkeypatch):
+    """Without a pool too; the one that fits the training rows best, and its words alone."""
+    task = replace(a_task(12), manual={"masked": ("{text} is {mask}", "good {text} it {mask}")})
+    monkeypatch.setattr(choosing, "decide", lambda losses, margin: {"chosen": sorted(losses)[-1]})
+    run = tune(pools, tmp_path, "", task=task, pool=[])
+    card = run.prompt.card
+    assert card.hyperparameters["choice"]["chosen"] == "wording"
+    assert card.template in ("{text} {prompt:1} {mask}", "{prompt:1} {text} {prompt:1} {mask}")
+    assert card.hyperparameters["init_text"] in task.manual["masked"]
+    assert (card.hyperparameters["objective"], len(run.prompt)) == ("choices", card.length)
+    with pytest.raises(ConfigError, match="nothing to borrow from"):
+        tune(pools, tmp_path, "", task=task, pool=[], template="{text} {prompt} {mask}")
+
+
 def test_it_is_decided_by_paired_differences():
     private = [1.0, 2.0, 3.0, 4.0]
     steady = [loss - 0.1 for loss in private]
@@ -116,7 +130,7 @@ def test_no_other_split_is_looked_at(pools, tmp_path):
         out=tmp_path / "run",
         **FEW,
     )
-    decided, _, _ = choosing.choose(config, tiny("bert"), task, pools)
+    decided = choosing.choose(config, tiny("bert"), task, pools)
     assert decided.method == "spot"
 
 
@@ -163,14 +177,14 @@ def test_stopped_while_choosing_it_goes_on_where_it_was(pools, tmp_path, monkeyp
 def test_what_is_wrong_is_said_before_anything_is_tuned(pools, tmp_path):
     for settings, message in (
         ({"transfer": {"candidates": "best-sorce"}}, "Did you mean 'best-source'"),
-        ({"pool": []}, "auto needs source prompts"),
+        ({"pool": []}, "nothing to borrow from"),
         ({"transfer": {"folds": 1}}, "folds"),
         ({"pool": "nothing*"}, "nothing fits"),
     ):
         with pytest.raises(ConfigError, match=message):
             tune(pools, tmp_path, "helpful", **settings)
     assert not (tmp_path / "run").exists()
-    with pytest.raises(ConfigError, match="auto tunes 6 times"):
+    with pytest.raises(ConfigError, match="auto tunes 9 times"):
         api.plan(api.TuneConfig(model="mini/bert-s", task="sst2", method="auto", pool=["glue/*"]))
 
 

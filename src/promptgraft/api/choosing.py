@@ -1,6 +1,7 @@
-"""`method=auto`: borrow from the pool only where that helps on examples held out of training.
+"""`method=auto`: borrow, from a pool or the task's wording, only where that helps on examples held
+out of training.
 
-Without a pool, for tasks whose answer is written: the prefix that does best with few rows.
+Without either, for tasks whose answer is written: the prefix that does best with few rows.
 
 Some ways to borrow and the private prompt, which borrows nothing, are tuned on parts of the
 training rows and judged by the loss of the rows left out: every row is left out once. Validation
@@ -14,16 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from promptgraft import files, tasks
+from promptgraft import files
 from promptgraft.api.borrowing import sources
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin
-from promptgraft.api.job import layout_for, loaded, prepare
+from promptgraft.api.job import layout_for, prepare
 from promptgraft.errors import ConfigError, DataError, StoppedError, did_you_mean
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
@@ -41,6 +42,7 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {  # ways to borrow: settings of a
     "mixture": {"method": "crosspt", "transfer": {"configuration": "SILP", "encoder": "none"}},
     "fixed-mixture": {"method": "crosspt", "transfer": {"configuration": "SIP", "encoder": "none"}},
     "one-for-each-input": {"method": "attempt", "transfer": {}},
+    "wording": {"method": "soft-prompt", "init": "wording", "lr": 0.003, "pool": []},
 }
 KEPT = "choosing.json"  # losses measured so far, while a choice is under way
 WRITING = {"method": "prefix", "module": "mlp"}  # by scripts/better_prefixes.py
@@ -52,9 +54,9 @@ class AutoSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    candidates: list[str] = Field(default=["best-source"], min_length=1)
-    """Ways to borrow, of `CANDIDATES`. The default has the private prompt's parameters and rates
-    and another start alone: the two are close, so that few rows tell which is better."""
+    candidates: list[str] = Field(default=["best-source", "wording"], min_length=1)
+    """Ways to borrow, of `CANDIDATES`. The default ones are plain prompts with other starts: they
+    are close to the private one, so that few rows tell which is better."""
     folds: int = Field(default=3, ge=2)
     """Parts of the training rows; each is left out once."""
     margin: float = Field(default=1.0, ge=0)
@@ -71,10 +73,17 @@ class AutoSettings(BaseModel):
         return listed
 
 
-def tunings(config: TuneConfig) -> int:
+def candidates(config: TuneConfig, task: Task) -> list[str]:
+    """The ways to borrow that there is something for: a pool, wordings."""
+    settings: AutoSettings = read(AutoSettings, None, config.transfer)
+    worded = bool(task.manual) and config.template is None
+    return [n for n in settings.candidates if (worded if n == "wording" else config.pool)]
+
+
+def tunings(config: TuneConfig, task: Task) -> int:
     """How many short tunings a choice takes."""
     settings: AutoSettings = read(AutoSettings, None, config.transfer)
-    return settings.folds * (1 + len(settings.candidates))
+    return settings.folds * (1 + len(candidates(config, task)))
 
 
 def under_way(folder: Path) -> bool:
@@ -83,32 +92,34 @@ def under_way(folder: Path) -> bool:
     return (folder / KEPT).exists()
 
 
-def without_pool(config: TuneConfig, task: Task | None) -> tuple[TuneConfig, Task]:
-    """The settings with a method in the place of auto where there is nothing to borrow, and the
-    task, which decides it.
+def without_choice(config: TuneConfig, task: Task) -> TuneConfig:
+    """The settings with a method in the place of auto where nothing has to be chosen: for texts,
+    without a pool.
 
-    Raises ConfigError for a task whose answers are chosen: there auto is about borrowing.
+    Raises ConfigError where answers are chosen and there is nothing to borrow.
     """
-    task = task or tasks.load(config.task, **config.data)
-    if task.kind != "generation":
+    if task.kind == "generation" and not config.pool:
+        because = "of the prefixes that were compared it does best with few rows"
+        choice = {"chosen": ":".join(WRITING.values()), "because": because}
+        return config.model_copy(update={**WRITING, "choice": choice})
+    if not candidates(config, task):
         raise ConfigError(
-            "auto needs source prompts to choose whether to borrow from them: name some of the "
-            "library, for instance --pool 'glue/*'"
+            "auto chooses whether to borrow, and there is nothing to borrow from: name source "
+            "prompts of the library, for instance --pool 'glue/*', or a wording of the task, "
+            "data.manual='{text} It was {mask} .'"
         )
-    because = "of the prefixes that were compared it does best with few rows"
-    choice = {"chosen": ":".join(WRITING.values()), "because": because}
-    return config.model_copy(update={**WRITING, "choice": choice}), task
+    return config
 
 
 def choose(
     config: TuneConfig,
-    model: FrozenModel | None,
-    task: Task | None,
+    model: FrozenModel,
+    task: Task,
     library: Library | None,
     resume: bool = False,
     report: Callable[[Report], None] | None = None,
-) -> tuple[TuneConfig, FrozenModel, Task]:
-    """The settings with a method in the place of auto, and what was loaded for them.
+) -> TuneConfig:
+    """The settings with a method in the place of auto.
 
     `TuneConfig.choice` then says what was chosen and why. Every tuning takes as many steps as the
     run itself. What was measured is kept in the run's folder; `resume` goes on from it.
@@ -116,15 +127,17 @@ def choose(
     Raises DataError for fewer different rows than parts, StoppedError after Ctrl-C.
     """
     settings: AutoSettings = read(AutoSettings, None, config.transfer)
-    task, model, template = loaded(config, model, task)
-    pool = sources(config, model, (task.name,), library)
+    pool = sources(config, model, (task.name,), library) if config.pool else {}
     parts = folds(task, settings.folds, config.seed)
     layout = layout_for(config, model, pool)
     plain = "soft-prompt" if layout.kind == "soft-prompt" else "prefix"
     private = {"method": plain, "transfer": {}, "pool": [], "length": layout.length}
     ways = {PRIVATE: private} | {
-        name: {**CANDIDATES[name], "pool": list(pool)} for name in settings.candidates
+        name: {"transfer": {}, "pool": list(pool), **CANDIDATES[name]}
+        for name in candidates(config, task)
     }
+    if "wording" in ways:
+        ways["wording"]["objective"] = _judged_over(model, task)
     folder = config.folder()
     begin(folder, config, resume=False)
     kept = folder / KEPT
@@ -132,18 +145,18 @@ def choose(
     if resume and kept.exists():
         losses = json.loads(kept.read_text())
     _write(kept, losses)
-    done = sum(map(len, losses.values()))
+    done, total = sum(map(len, losses.values())), tunings(config, task)
     for name, way in ways.items():
         own = config.model_copy(update={**way, "few_shot": None})
         for number in range(len(losses.setdefault(name, [])), len(parts)):
             left_out = parts[number]
             rows = [row for part in parts if part is not left_out for row in part]
             try:
-                found = _losses(own, model, task, template, rows, left_out, library,
-                                shifted(report, done, tunings(config) + 1))  # fmt: skip
+                found = _losses(own, model, task, rows, left_out, library,
+                                shifted(report, done, total + 1))  # fmt: skip
             except StoppedError:
                 raise StoppedError(
-                    f"Stopped while a method was being chosen, {done} of {tunings(config)} tunings "
+                    f"Stopped while a method was being chosen, {done} of {total} tunings "
                     f"done. Go on with: promptgraft tune --resume {folder}"
                 ) from None
             losses[name].append(found)
@@ -154,7 +167,7 @@ def choose(
     choice |= {"folds": settings.folds, "pool": list(pool)}
     decided = {**ways[choice["chosen"]], "choice": choice, "out": folder}
     kept.unlink()
-    return config.model_copy(update=decided), model, task
+    return config.model_copy(update=decided)
 
 
 def decide(losses: Mapping[str, Sequence[float]], margin: float) -> dict[str, Any]:
@@ -225,7 +238,6 @@ def _losses(
     config: TuneConfig,
     model: FrozenModel,
     task: Task,
-    template: str,
     rows: list[Row],
     left_out: Sequence[Row],
     library: Library | None,
@@ -237,19 +249,20 @@ def _losses(
     with TemporaryDirectory() as folder:
         train(job.module, job.encoded, job.objective, config.training(), Path(folder),
               report=report)  # fmt: skip
-    judge = _judge(model, task, template)
+    judge = Objective(model, task, _judged_over(model, task), job.template)
     with torch.no_grad():
-        encoded = encode(model, task, left_out[:MOST], job.module(), template)
+        encoded = encode(model, task, left_out[:MOST], job.module(), job.template)
         return [judge(job.module, [row]).item() / labels_in([row]) for row in encoded]
 
 
-def _judge(model: FrozenModel, task: Task, template: str) -> Objective:
-    """Over the label words alone where they can be told apart so: a source that only knows which
-    words are answers would seem good otherwise."""
+def _judged_over(model: FrozenModel, task: Task) -> Literal["choices", "vocabulary"]:
+    """The label words alone where they can be told apart so: a source that only knows which words
+    are answers would seem good otherwise."""
     try:
-        return Objective(model, task, "choices", template)
+        Objective(model, task, "choices")
     except ConfigError:
-        return Objective(model, task, "vocabulary", template)
+        return "vocabulary"
+    return "choices"
 
 
 def _write(path: Path, losses: Mapping[str, object]) -> None:

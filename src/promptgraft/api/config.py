@@ -62,9 +62,11 @@ class TuneConfig(TrainingConfig):
     length: int = Field(default=20, gt=0)
     """Virtual tokens, P; with a pool, by default as many as its prompts have."""
     init: str = "vocabulary"
-    """own, random, uniform, vocabulary, text, labels or prompt."""
+    """own, random, uniform, vocabulary, text, wording, labels or prompt."""
     init_text: str | None = None
-    """The text that init=text starts from."""
+    """The text that init=text starts from; or the worded template that init=wording does, such as
+    "{text} It was {mask} .": its words become virtual tokens in their places, `length` is their
+    number. None: of the task's own wordings the one with the least loss on the training rows."""
     init_prompt: str | None = None
     """The prompt (a name in the library or a folder) that init=prompt starts from; if it was kept
     with a module of the same settings, the module goes on."""
@@ -153,7 +155,7 @@ class TuneConfig(TrainingConfig):
             "hidden": self.module != "direct" or self.method == AUTO,
             "fit": self.module != "direct",
             "init": not self.trains_weights,
-            "init_text": self.init == "text",
+            "init_text": self.init in ("text", "wording"),
             "init_prompt": self.init == "prompt",
         }
         return [name for name, read in chosen_by.items() if not read]

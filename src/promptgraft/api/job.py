@@ -23,6 +23,8 @@ from promptgraft.transfer import across_tasks
 
 Module = TypeVar("Module", PromptModule, Baseline)
 
+ASKED = 100  # training rows that wordings are compared on, at most
+
 
 @dataclass(frozen=True)
 class Job(Generic[Module]):
@@ -30,7 +32,8 @@ class Job(Generic[Module]):
 
     model    the frozen model, or the copy of it whose weights are trained
     module   what is trained
-    settled  settings that depended on what was found: the names in the pool, the length
+    settled  settings that depended on what was found: the names in the pool, the length, the
+             wording to start from
     """
 
     model: FrozenModel
@@ -57,10 +60,12 @@ def prepare(
     """
     task, model, template = loaded(config, model, task)
     task, teachers = (task, ()) if dry else taught(task, config, library)
+    if config.init == "wording":
+        config, template = worded(config, model, task)
     running = model
     pool = sources(config, model, (task.name,), library)
     layout = layout_for(config, model, pool)
-    initialiser, parents = initialiser_for(config, task, library)
+    initialiser, parents = initialiser_for(config, model, task, library)
     parents += teachers
     generator = torch.Generator().manual_seed(config.seed)
 
@@ -94,7 +99,7 @@ def prepare(
     if config.init == "prompt" and config.init_prompt is not None and config.method in PLAIN:
         _take_up(module, config, load_module(config.init_prompt, library))
     validate = validation(config, running, task, module, objective, template)
-    settled = {"pool": list(pool), "length": layout.length}
+    settled = {"pool": list(pool), "length": layout.length, "init_text": config.init_text}
     return Job(running, task, template, module, encoded, learned, validate, parents, settled)
 
 
@@ -166,10 +171,59 @@ def layout_for(config: TuneConfig, model: FrozenModel, pool: dict[str, Prompt]) 
     return modules.layout(kind, length, model, sites or None)
 
 
+def worded(config: TuneConfig, model: FrozenModel, task: Task) -> tuple[TuneConfig, str]:
+    """The settings and the template with the words of init=wording as virtual tokens.
+
+    Raises ConfigError without a wording, and for what has no virtual tokens in such places.
+    """
+    if config.method != "soft-prompt":
+        raise ConfigError(
+            f"init=wording is for soft prompts, whose virtual tokens stand in the places of words; "
+            f"leave out method={config.method}."
+        )
+    if config.template is not None:
+        raise ConfigError(
+            "init=wording makes a template of the wording; leave template out, and give your own "
+            "wording as init_text."
+        )
+    chosen = config.init_text or best_wording(model, task)
+    found = modules.as_slots(model, chosen)
+    settled = {"init_text": chosen, "length": len(found.tokens)}
+    return config.model_copy(update=settled), found.template
+
+
+def best_wording(model: FrozenModel, task: Task) -> str:
+    """Of the task's worded templates the one with the least loss on (some) training rows."""
+    wordings = task.manual.get(model.family, ())
+    if not wordings:
+        raise ConfigError(
+            f"Task {task.name} has no wordings for {model.family} models; give one, such as "
+            "init_text='{text} It was {mask} .'"
+        )
+    rows = task.subset("train", ASKED, seed=0).rows("train")
+    answers = [task.answer(row) for row in rows]
+    words = list(dict.fromkeys((task.verbalizer or {}).values()))
+
+    def likelihood(wording: str) -> float:
+        if not words:
+            return model.log_likelihood(rows, answers, None, wording).mean().item()
+        scores = model.choice_scores(rows, words, None, wording).log_softmax(1)
+        asked = torch.tensor([words.index(answer) for answer in answers])
+        return scores.gather(1, asked[:, None]).mean().item()
+
+    return max(wordings, key=likelihood)
+
+
 def initialiser_for(
-    config: TuneConfig, task: Task, library: Library | None
+    config: TuneConfig, model: FrozenModel, task: Task, library: Library | None
 ) -> tuple[Initialiser, tuple[Parent, ...]]:
+    """What the prompt starts from, and the prompts that it then comes from.
+
+    Raises ConfigError where init needs a text or a prompt that is not named.
+    """
     make = INITIALISERS[config.init]
+    if config.init == "wording":
+        return make(modules.as_slots(model, config.init_text or "").tokens), ()
     if config.init == "text":
         if config.init_text is None:
             raise ConfigError("init=text needs init_text, the text to start from.")

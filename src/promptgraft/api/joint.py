@@ -171,10 +171,10 @@ def prepare_jointly(
             f"method={config.method} tunes one task at a time; several together: "
             + ", ".join(n for n, m in across_tasks.METHODS.items.items() if m.joint)
         )
-    if config.objective != "vocabulary" or config.init == "labels":
+    if config.objective != "vocabulary" or config.init in ("labels", "wording"):
         raise ConfigError(
-            "Several tasks have several label words: neither objective=choices nor "
-            "init=labels can be said of all."
+            "Several tasks have several label words and wordings: objective=choices, init=labels "
+            "and init=wording are for one."
         )
     chosen = list(given or [])
     if given is None:
@@ -191,7 +191,7 @@ def prepare_jointly(
     names = tuple(task.name for task in chosen)
     pool = sources(config, model, names, library)
     layout = layout_for(config, model, pool)
-    initialiser, parents = initialiser_for(config, chosen[0], library)
+    initialiser, parents = initialiser_for(config, model, chosen[0], library)
     generator = torch.Generator().manual_seed(config.seed)
 
     def draw() -> Start:

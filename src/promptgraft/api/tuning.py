@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import promptgraft
-from promptgraft import prompts
+from promptgraft import prompts, tasks
 from promptgraft.analysis import curves
 from promptgraft.api import choosing
 from promptgraft.api.borrowing import keep_borrowed, with_shares
@@ -15,6 +15,7 @@ from promptgraft.api.config import AUTO, TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
 from promptgraft.api.job import (
     Job,
+    loaded,
     module_settings,
     naming,
     prepare,
@@ -102,18 +103,20 @@ def tune(
         raise ConfigError(f"tune was given a config and {', '.join(beside)} beside it; put all in.")
     if config.trains_weights:
         raise ConfigError(f"{config.method} trains weights, not a prompt: use api.tune_weights.")
-    loaded = model if isinstance(model, FrozenModel) else None
+    frozen_model = model if isinstance(model, FrozenModel) else None
     known = task if isinstance(task, Task) else None
     if config.method == AUTO and resume and not choosing.under_way(config.folder()):
         config = read(TuneConfig, config.folder() / "config.yaml", {"out": config.folder()})
-    if config.method == AUTO and not config.pool:
-        config, known = choosing.without_pool(config, known)
+    if config.method == AUTO:
+        known = known or tasks.load(config.task, **config.data)
+        config = choosing.without_choice(config, known)
     if config.method == AUTO:
         processes.alone("method=auto")
-        before = choosing.tunings(config)
-        config, loaded, known = choosing.choose(config, loaded, known, library, resume, report)
+        known, frozen_model, _ = loaded(config, frozen_model, known)
+        before = choosing.tunings(config, known)
+        config = choosing.choose(config, frozen_model, known, library, resume, report)
         report, resume = choosing.shifted(report, before, before + 1), False
-    job = prepare(config, loaded, known, library)
+    job = prepare(config, frozen_model, known, library)
     config = config.model_copy(update=job.settled)
     folder = config.folder()
     begin(folder, config, resume)
@@ -173,14 +176,15 @@ def plan(config: TuneConfig) -> Plan:
         own = prepare_weights(config, None, None)
         trained, rows = own.module.trainable(), len(own.encoded)
         return Plan(trained, trained, own.module.total, own.module.share(), rows, None, None)
-    if config.method == AUTO and not config.pool:
-        config, _ = choosing.without_pool(config, None)
-    if config.method == AUTO:
+    task = tasks.load(config.task, **config.data) if config.method == AUTO else None
+    if task is not None:
+        config = choosing.without_choice(config, task)
+    if task is not None and config.method == AUTO:
         raise ConfigError(
-            f"auto tunes {choosing.tunings(config)} times before the run itself, by several "
+            f"auto tunes {choosing.tunings(config, task)} times before the run itself, by several "
             "methods; name one of them to see what a run takes."
         )
-    job = prepare(config, None, None, None, dry=True)
+    job = prepare(config, None, task, None, dry=True)
     cost = job.model.cost(job.model.collate(job.encoded[: config.batch_size]), job.module())
     stored = job.module.layout.numbers()
     frozen = sum(p.numel() for p in job.model.model.parameters())

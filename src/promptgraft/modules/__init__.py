@@ -4,6 +4,7 @@ from promptgraft.modules import direct, reparameterised  # they register themsel
 from promptgraft.modules.initialisers import INITIALISERS, Initialiser
 from promptgraft.modules.layout import Kind, Layout, layout
 from promptgraft.modules.module import MODULES, PromptModule, Start, build, value_of
+from promptgraft.modules.wording import Wording, as_slots
 
 __all__ = [
     "INITIALISERS",
@@ -13,6 +14,8 @@ __all__ = [
     "Layout",
     "PromptModule",
     "Start",
+    "Wording",
+    "as_slots",
     "build",
     "direct",
     "layout",

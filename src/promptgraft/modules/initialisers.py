@@ -84,6 +84,12 @@ def text(text: str) -> Initialiser:
     return initialise
 
 
+@INITIALISERS.register("wording")
+def wording(tokens: Sequence[int]) -> Initialiser:
+    """The words of a worded template, for the slots in their places (wording.py)."""
+    return lambda model, layout, generator: _tables(model, layout, torch.tensor(tokens))
+
+
 @INITIALISERS.register("labels")
 def labels(words: Sequence[str]) -> Initialiser:
     """The words of the classes, several tokens averaged (Lester et al. 2021, "class label"); then
@@ -95,12 +101,10 @@ def labels(words: Sequence[str]) -> Initialiser:
         ids = [model.encoder.word(word) for word in words]
         flat = [token for tokens in ids for token in tokens][: layout.length]
         rest = _common(model, layout.length, generator)
-        tables = _tables(model, layout, torch.cat([torch.tensor(flat), rest])[: layout.length])
         if layout.kind == "soft-prompt":
             means = torch.stack([model.embed(torch.tensor(tokens)).mean(0).cpu() for tokens in ids])
-            sampled = model.embed(rest).cpu()
-            tables["input"] = torch.cat([means, sampled])[: layout.length]
-        return tables
+            return {"input": torch.cat([means, model.embed(rest).cpu()])[: layout.length]}
+        return _tables(model, layout, torch.cat([torch.tensor(flat), rest])[: layout.length])
 
     return initialise
 
