@@ -10,7 +10,8 @@ from promptgraft.transfer.across_models.method import Sent, Space
 def space(anchors, name="random"):
     """A space whose table is its anchors and as many other tokens."""
     others = torch.randn(len(anchors), anchors.shape[1])
-    model = SimpleNamespace(name=name, reference=SimpleNamespace(fingerprint="0" * 64))
+    reference = SimpleNamespace(fingerprint="0" * 64)
+    model = SimpleNamespace(name=name, reference=reference, dtype=torch.float32)
     words = tuple(f" word{i}" for i in range(len(anchors)))
     return Space(torch.cat([anchors, others]), anchors, words, model)
 

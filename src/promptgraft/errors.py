@@ -15,6 +15,10 @@ class WrongModelError(PromptgraftError):
     """A prompt was given to a model that it was not made for."""
 
 
+class MissingPromptError(PromptgraftError):
+    """A library has no prompt of that name."""
+
+
 class BadFileError(PromptgraftError):
     """A file is damaged, truncated, foreign or from a newer version."""
 

@@ -14,7 +14,6 @@ from promptgraft import api
 from promptgraft.errors import ConfigError, StoppedError, WrongModelError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
-from promptgraft.transfer.across_tasks import instances
 
 SETTINGS = {"steps": 6, "batch_size": 4, "evaluate_every": 3, "dtype": "float32"}
 VERBALIZER = {"0": "bad", "1": "good"}
@@ -23,7 +22,7 @@ VERBALIZER = {"0": "bad", "1": "good"}
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A model, a data set, and a library with three sources for it and one of another model."""
-    monkeypatch.setattr(instances, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr("promptgraft.models.loading.CACHE", tmp_path / "cache")
     model = tiny("bert")
     model.save(tmp_path / "bert")
     lines = [f"{('the film', 'a story')[n % 2]} number {n},{n % 2}" for n in range(60)]

@@ -14,7 +14,6 @@ from promptgraft.errors import ConfigError, StoppedError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.training import read
-from promptgraft.transfer.across_tasks import instances
 
 SIZES = {"films": 60, "stars": 30}
 
@@ -22,7 +21,7 @@ SIZES = {"films": 60, "stars": 30}
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A model, two data sets of different size, and a library with three sources."""
-    monkeypatch.setattr(instances, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr("promptgraft.models.loading.CACHE", tmp_path / "cache")
     model = tiny("t5")
     model.save(tmp_path / "t5")
     for name, size in SIZES.items():

@@ -11,7 +11,6 @@ from promptgraft import tasks
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import SoftPrompt
-from promptgraft.transfer.across_tasks import instances
 
 QUICK = ["steps=2", "batch_size=4", "evaluate_every=2", "dtype=float32", "--model", "./t5"]
 WORDS = "verbalizer={0: bad, 1: good}"
@@ -31,7 +30,7 @@ def run(tmp_path, monkeypatch, capsys, command):
     for name, prompt in some_prompts(loaded, 4).items():  # a and c are alike, and b and d
         near = base["abcd".index(name[0]) % 2] + 0.01 * torch.randn(3, 16)
         library.add(SoftPrompt(near, prompt.card), f"glue/{name}")
-    monkeypatch.setattr(instances, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr("promptgraft.models.loading.CACHE", tmp_path / "cache")
     monkeypatch.setenv("PROMPTGRAFT_LIBRARY", str(library.path))
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()

@@ -128,13 +128,13 @@ def test_without_a_hub_the_answer_is_quick(monkeypatch: pytest.MonkeyPatch):
         raise socket.gaierror("Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)
-    loading.hub_answers.cache_clear()
+    loading._hub_answered.cache_clear()
     start = time.monotonic()
     for name in ("nobody/no-such-model", "gpt2"):
         with pytest.raises(PromptgraftError, match=f"Cannot load '{name}': .* hub does not answer"):
             FrozenModel.load(name)
     assert time.monotonic() - start < SECONDS
-    loading.hub_answers.cache_clear()
+    loading._hub_answered.cache_clear()
 
 
 def test_slow_tokenizers_are_refused(monkeypatch: pytest.MonkeyPatch):

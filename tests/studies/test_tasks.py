@@ -144,3 +144,12 @@ def test_sources_are_of_other_kinds_or_of_the_same(place):
     assert study.siblings("personachat") == ["dailydialog"]
     way = study.way("ptg", ["squad_qg"])
     assert way["pool"] == ["squad_qg@t5:source"]
+
+
+def test_without_test_rows_half_of_those_for_validation_stand_in(place):
+    (place / "data" / "mrpc" / "test.jsonl.gz").unlink()
+    task, whole = Data("mrpc").load(), Data("sst2").load()
+    parts = [{row["text_a"] for row in task.rows(split)} for split in ("validation", "test")]
+    assert [len(part) for part in parts] == [4, 4]
+    assert not parts[0] & parts[1]
+    assert len(whole.rows("validation")) == len(whole.rows("test")) == 8

@@ -17,7 +17,7 @@ from promptgraft.models import Encoded, FrozenModel
 from promptgraft.modules import Layout, PromptModule, Start
 from promptgraft.prompts import Prompt, PromptCard, load
 from promptgraft.training import Objective, train
-from promptgraft.transfer.across_tasks import Transfer, same_model
+from promptgraft.transfer.across_tasks import Transfer
 
 
 def sources(
@@ -42,7 +42,7 @@ def sources(
         fitting = [
             entry
             for entry in listed
-            if same_model(entry.card.base, model.reference) and entry.name not in own
+            if entry.card.base.may_be(model.reference) and entry.name not in own
         ]
         if not fitting:
             others = sorted({entry.card.base.name for entry in listed})

@@ -59,7 +59,7 @@ class Plan:
 
     stored  numbers of the prompt that is kept; what is trained may be more, such as an MLP
     frozen  parameters of the model as it is
-    share   of `stored` in these
+    share   stored / frozen
     flops_per_step, bytes_peak  None for a baseline, whose weights are no prompt's
     """
 

@@ -22,7 +22,7 @@ from promptgraft.training import Evaluation, Outcome, Report, evaluate, processe
 class Weights:
     """What a baseline gives: how good it is and where it lies.
 
-    share  of the trained parameters in the model's
+    share  trained parameters / the model's parameters
     """
 
     outcome: Outcome

@@ -26,7 +26,9 @@ prompt-embeds, for vLLM:
 def command(
     prompt: PromptName,
     to: Annotated[Path, typer.Argument(metavar="PATH", help="A new folder, or a file.")],
-    format: Annotated[Literal["peft", "prompt-embeds"], typer.Option(help="For whom.")] = "peft",
+    format: Annotated[
+        Literal["peft", "prompt-embeds"], typer.Option(help="Output format.")
+    ] = "peft",
     kind: Annotated[
         str | None,
         typer.Option(

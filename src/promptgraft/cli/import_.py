@@ -29,7 +29,7 @@ def command(
     tensor: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Bare numbers: .safetensors or .npy.")
     ] = None,
-    key: Annotated[str | None, typer.Option(help="Of the tensor. [default: all]")] = None,
+    key: Annotated[str | None, typer.Option(help="Name of a tensor. [default: all]")] = None,
     model: Model = None,
     family: Annotated[
         Literal["causal", "seq2seq", "masked"] | None,
@@ -47,7 +47,7 @@ def command(
     ] = None,
     tag: Annotated[str | None, typer.Option(help="Keep it as TASK@MODEL:TAG.")] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Also if there is such a prompt.")
+        bool, typer.Option("--replace", help="Replace a prompt of the same name.")
     ] = False,
     library: LibraryPath = None,
     as_json: Json = False,

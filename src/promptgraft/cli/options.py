@@ -38,6 +38,6 @@ Model = Annotated[
 Ray = Annotated[
     str | None,
     typer.Option(
-        "--ray", metavar="ADDRESS", help="On the Ray cluster there; local: on one of this machine."
+        "--ray", metavar="ADDRESS", help="A Ray cluster to run on; local starts one here."
     ),
 ]

@@ -41,14 +41,14 @@ def command(
     port: Annotated[int, typer.Option(help="0: any that is free.")] = 8000,
     keys: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Who may use it; without, only this machine."),
+        typer.Option(metavar="FILE", help="Who may use it. Without it only this machine may."),
     ] = None,
     new_key: Annotated[
         str | None, typer.Option(metavar="NAME", help="Make a key, print its entry, and end.")
     ] = None,
     dtype: Annotated[
         str,
-        typer.Option(help="float32: no text depends on who else is served. auto: may be bfloat16."),
+        typer.Option(help="auto may be bfloat16; by its rounding a text depends on its company."),
     ] = "auto",
     rows: Annotated[int, typer.Option(min=1, help="Texts written at once.")] = 64,
     waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait.")] = 1024,

@@ -20,7 +20,9 @@ def command(
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")] = 10,
     across: Annotated[
         bool,
-        typer.Option("--across", help="Of all models: by their place among shared words."),
+        typer.Option(
+            "--across", help="Compare with prompts of all models, through the words they share."
+        ),
     ] = False,
     library: LibraryPath = None,
     as_json: Json = False,

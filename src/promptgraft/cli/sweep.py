@@ -46,7 +46,8 @@ def command(
     workers: Annotated[int, typer.Option(min=1, help="Jobs at a time.")] = 1,
     ray: Ray = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Of the runs. [default: sweeps/FILE]")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="For the runs. [default: sweeps/FILE]"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the jobs.")] = False,
     library: LibraryPath = None,

@@ -22,7 +22,7 @@ def command(
     ],
     tag: Annotated[str, typer.Argument(help="What stands after the colon: TASK@MODEL:TAG.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Also if there is such a prompt.")
+        bool, typer.Option("--replace", help="Replace a prompt of the same name.")
     ] = False,
     library: LibraryPath = None,
 ) -> None:

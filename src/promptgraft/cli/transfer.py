@@ -67,7 +67,7 @@ def command(
     ] = None,
     refine: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Then tune it for N steps, beside a random start."),
+        typer.Option(metavar="N", help="Then tune it for N steps; compared with a random start."),
     ] = None,
     task: Annotated[
         str | None,

@@ -90,8 +90,8 @@ def _results(name: str, card: PromptCard) -> list[Any]:
 
 
 def _usage(repo: str, name: str, card: PromptCard) -> str:
-    verb = "eval" if card.verbalizer else "generate"
-    rest = "" if card.verbalizer else " 'a text'"
+    writes = card.base.family != "masked" and not card.verbalizer
+    verb, rest = ("generate", " 'a text'") if writes else ("eval", "")
     return f"""\
 ## Use it
 
@@ -104,11 +104,10 @@ promptgraft {verb} {name}{rest}
 From Python:
 
 ```python
-from promptgraft import api
-from promptgraft.api.sharing import pull
+import promptgraft as pg
 
-pull("{repo}")
-print(api.evaluate("{name}").scores)
+pg.pull("{repo}")
+print(pg.evaluate("{name}").scores)
 ```"""
 
 

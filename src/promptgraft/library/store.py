@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from promptgraft import files, prompts
-from promptgraft.errors import BadFileError, NewerFileError, PromptgraftError
+from promptgraft.errors import BadFileError, MissingPromptError, NewerFileError, PromptgraftError
 from promptgraft.library import likeness, names
 from promptgraft.library.entries import Broken, Entry, Likeness, Listing
 from promptgraft.library.index import Index
@@ -303,11 +303,11 @@ class Library:
             f"{name.partition(':')[0]}:v2, or replace it."
         )
 
-    def _missing(self, name: str) -> PromptgraftError:
+    def _missing(self, name: str) -> MissingPromptError:
         known = self.index.names()[:MOST_COMPARED] if self._is_fresh() else []
         nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         hint = f"The nearest: {', '.join(nearest)}." if nearest else "See: promptgraft ls"
-        return PromptgraftError(f"no prompt {name} in {self.path}. {hint}")
+        return MissingPromptError(f"no prompt {name} in {self.path}. {hint}")
 
 
 def _copy_beside(folder: Path, new: Path) -> None:

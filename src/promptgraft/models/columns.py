@@ -93,8 +93,8 @@ class Columns:
         return Cache(layers=list(self.layers))
 
     def _begin(self, width: int) -> None:
-        """Put the edge behind so many columns where no row is; storage of about the size is kept,
-        as fresh memory costs more than what is computed in it."""
+        """Begin with no rows and the edge behind `width` columns. Storage of about that size is
+        kept, as fresh memory costs more than what is computed in it."""
         if width + ROOM <= self.layers[0].store.shape[3] <= 2 * (width + ROOM):
             self.left = self.right = width
         else:

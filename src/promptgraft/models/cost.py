@@ -23,7 +23,6 @@ from dataclasses import dataclass
 
 from torch import nn
 from transformers import PreTrainedModel
-from transformers.activations import NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
 from promptgraft.models.attention import CROSS
@@ -178,7 +177,5 @@ def _linears(model: PreTrainedModel, output: nn.Module, geometry: Geometry) -> I
 
 def _steps(model: PreTrainedModel) -> float:
     """How much more of a wide layer's output is kept by what comes after it."""
-    if any(isinstance(module, NewGELUActivation) for module in model.modules()):
-        return 2.8  # the tanh formula, step by step
     gated = any(name.endswith(("gate_proj", "wi_1")) for name, _ in model.named_modules())
     return 0.5 if gated else 0.0  # the product with the gate, for two wide layers

@@ -108,14 +108,18 @@ def _minis() -> str:
     return ", ".join(minis.names()) or "none here"
 
 
-@cache
 def hub_answers() -> bool:
-    """Whether the hub can be reached: one short question, asked once, where transformers would
-    try again for half a minute for every file."""
+    """Whether the hub can be reached: one short question, where transformers would try again for
+    half a minute for every file. It is asked again after a minute at most."""
+    from huggingface_hub import constants
+
+    return not constants.HF_HUB_OFFLINE and _hub_answered(int(time.monotonic() / 60))
+
+
+@cache
+def _hub_answered(_minute: int) -> bool:
     from huggingface_hub import constants, get_session
 
-    if constants.HF_HUB_OFFLINE:
-        return False
     try:
         get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS)
     except Exception:  # whatever the session's transport raises

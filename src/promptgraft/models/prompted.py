@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -152,11 +151,9 @@ class PromptedModel:
         and embedding size.
         """
         card = card_of(prompt)
-        if card is None or card.base.fingerprint == self.reference.fingerprint:
+        if card is None or card.base.may_be(self.reference):
             return
         base, title = card.base, card.title
-        if base.fingerprint is None and self._may_be(base):
-            return
         if base.embedding_size != self.embedding_size:
             why = (
                 f"prompt {title} has {base.embedding_size}-dimensional virtual tokens, "
@@ -170,12 +167,6 @@ class PromptedModel:
         raise WrongModelError(
             f"{why}\nMove it first: promptgraft transfer {title} --to {self.name}"
         )
-
-    def _may_be(self, base: ModelReference) -> bool:
-        """Whether this could be the model of that name, in a folder or another's account too."""
-        own, other = (Path(name).name.lower() for name in (self.name, base.name))
-        sizes = (self.family, self.embedding_size)
-        return own == other and sizes == (base.family, base.embedding_size)
 
     # Rows to tensors.
 

@@ -64,7 +64,7 @@ def layout(
 
     sites  attention sites of a prefix; default all that the model has
 
-    Raises ConfigError for a length below one or a site that the model has not.
+    Raises ConfigError for a length below one or a site that the model does not have.
     """
     if length < 1:
         raise ConfigError(f"A prompt needs at least one virtual token, got length {length}.")

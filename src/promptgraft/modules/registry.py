@@ -1,4 +1,5 @@
-"""Names of modules and initialisers; each registers itself in the file that holds it."""
+"""Names of modules, initialisers, baselines, methods of transfer and studies; most register
+themselves in the file that holds them."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -31,6 +32,10 @@ class Registry(Generic[Item]):
                 + did_you_mean(name, self.items)
             )
         return self.items[name]
+
+    def name_of(self, item: Item) -> str:
+        """The name that an item is kept under."""
+        return next(name for name, known in self.items.items() if known is item)
 
     def names(self) -> list[str]:
         """All names, sorted."""

@@ -1,6 +1,7 @@
 """The card of a prompt: what it is, which model it belongs to, how it came to be."""
 
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -13,7 +14,7 @@ Hex = Annotated[str, Field(pattern="^[0-9a-f]+$")]
 
 
 class _Record(BaseModel):
-    # NaN is a legal metric (a correlation of constants); JSON has no word for it but a string.
+    # A metric of an imported prompt may be NaN, for which JSON has no word but a string.
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
@@ -34,6 +35,15 @@ class ModelReference(_Record):
     def identity(self) -> str:
         """The same for prompts of one model, as far as that is known."""
         return self.fingerprint or f"{self.name} {self.family} {self.embedding_size}"
+
+    def may_be(self, other: "ModelReference") -> bool:
+        """Whether both are one model, as far as is known. Without both fingerprints their names, in
+        whatever folder or account, families and sizes have to do."""
+        if self.fingerprint and other.fingerprint:
+            return self.fingerprint == other.fingerprint
+        names = {PurePath(own.name).name.lower() for own in (self, other)}
+        sizes = {(own.family, own.embedding_size) for own in (self, other)}
+        return len(names) == len(sizes) == 1
 
 
 class Parent(_Record):

@@ -25,8 +25,8 @@ class RoundingError(NamedTuple):
 def pack(tensors: Mapping[str, Tensor], precision: Precision) -> dict[str, Tensor]:
     """Tensors as they are stored; for int8 each has its scales [..., 1] beside it.
 
-    The scale of a vector is its largest number / 127. Raises PromptgraftError for a precision that
-    there is not.
+    The scale of a vector is its largest number / 127. Raises PromptgraftError for an unknown
+    precision.
     """
     if precision not in get_args(Precision):
         raise PromptgraftError(

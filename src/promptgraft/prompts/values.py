@@ -254,7 +254,7 @@ def _check_fit(verb: str, prompts: Sequence[_Value]) -> None:
                 f"cannot {verb} a {first.kind} {form(first)} with a {other.kind} {form(other)}; "
                 "expected the same kind and shapes."
             )
-        if first.card.base.identity != other.card.base.identity:
+        if not first.card.base.may_be(other.card.base):
             raise WrongModelError(
                 f"cannot {verb} {first.card.title} with {other.card.title}: they belong to "
                 "different models.\n"

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from promptgraft.errors import PromptgraftError
+from promptgraft.errors import MissingPromptError, PromptgraftError
 from promptgraft.serving.problems import FailedError, FullError
 from promptgraft.serving.request import Piece
 
@@ -119,8 +119,7 @@ async def _invalid(_request: Request, problem: Exception) -> JSONResponse:
 
 
 async def _wrong(_request: Request, problem: Exception) -> JSONResponse:
-    missing = str(problem).startswith("no prompt")
-    return error(404 if missing else 400, str(problem))
+    return error(404 if isinstance(problem, MissingPromptError) else 400, str(problem))
 
 
 async def _full(_request: Request, problem: Exception) -> JSONResponse:

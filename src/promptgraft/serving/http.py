@@ -53,13 +53,14 @@ class Server:
     ) -> None:
         self.model, self.library, self.keys = model, library, keys
         self.limits = limits or Limits()
+        waiting = {"waiting": engine["waiting"]} if "waiting" in engine else {}
         if model.family == "masked":
             self.engine = None
             room = engine.get("prompt_bytes", 2**30)
-            self.chooser = Chooser(model, Prompts(model, library, room))
+            self.chooser = Chooser(model, Prompts(model, library, room), **waiting)
         else:
             self.engine = Engine(model, library, **engine)
-            self.chooser = Chooser(model, self.engine.prompts, self.engine.lock)
+            self.chooser = Chooser(model, self.engine.prompts, self.engine.lock, **waiting)
         self.measures = Measures(self.engine, self.chooser)
         self.draining = False
         self.app = self._app()

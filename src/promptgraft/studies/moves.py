@@ -39,8 +39,7 @@ class Moved:
 
 def named(method: Method) -> list[object]:
     """A method's name and settings, as keys have them."""
-    kind = next(name for name, one in METHODS.items.items() if type(method) is one)
-    return [kind, method.model_dump(mode="json", exclude_defaults=True)]
+    return [METHODS.name_of(type(method)), method.model_dump(mode="json", exclude_defaults=True)]
 
 
 class Moves:

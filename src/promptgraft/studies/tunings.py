@@ -17,7 +17,8 @@ from promptgraft.prompts import Prompt
 from promptgraft.studies.memo import Measurement, Memo
 from promptgraft.studies.setting import Setting
 from promptgraft.studies.topics import by_topic
-from promptgraft.tasks import Task
+from promptgraft.tasks import Split, Task
+from promptgraft.tasks.sampling import divide
 from promptgraft.training import Evaluation, evaluate, read, score
 
 Way = Mapping[str, Any]  # settings of `tune`: method, module, weights, length, ...
@@ -43,7 +44,7 @@ class Data:
     topics: str | None = None
 
     def load(self) -> Task:
-        task = tasks.load(self.task)
+        task = _with_test_rows(tasks.load(self.task))
         if self.topics is not None:
             task = by_topic(task, self.topics)
         if self.few is None:
@@ -51,6 +52,15 @@ class Data:
         task = task.few_shot(self.few, self.sample)
         rows = len(task.rows("train"))
         return task.subset("validation", max(1, round(DEV_SHARE * rows)), self.sample)
+
+
+def _with_test_rows(task: Task) -> Task:
+    """The task, half of its validation rows for testing where those of test have no labels."""
+    if "test" in task.splits:
+        return task
+    halves = divide(task.rows("validation"), task.inputs, {"test": 50})
+    validation, test = Split.of(halves["train"]), Split.of(halves["test"])
+    return replace(task, splits={**task.splits, "validation": validation, "test": test})
 
 
 @dataclass(frozen=True)

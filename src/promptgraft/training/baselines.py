@@ -81,7 +81,7 @@ BASELINES: Registry[type[Baseline]] = Registry("baseline")
 
 
 def build(name: str, model: FrozenModel, settings: Mapping[str, Any]) -> Baseline:
-    """A baseline by name. Raises ConfigError for a setting that it has not."""
+    """A baseline by name. Raises ConfigError for a setting that it does not have."""
     made: Callable[..., Baseline] = BASELINES[name]
     known = [own for own in inspect.signature(made).parameters if own != "model"]
     for own in settings:

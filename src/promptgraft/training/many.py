@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from promptgraft.errors import TrainingError
+from promptgraft.errors import ConfigError, TrainingError
 from promptgraft.models import Batch, Encoded, PromptTensors
 from promptgraft.modules import PromptModule
 from promptgraft.training.batches import Batches
@@ -45,8 +45,11 @@ def train_many(
     """Tune the modules of all runs; the same settings, steps and seed for each.
 
     `config.accumulate` says in how many parts the runs are taken through the model. Every module
-    comes to what `train` would have made of it. Raises TrainingError if a loss is not finite.
+    comes to what `train` would have made of it without `patience`. Raises TrainingError if a loss
+    is not finite, ConfigError for `patience`: the runs end together.
     """
+    if config.patience is not None:
+        raise ConfigError("Tunings in shared passes end together: leave patience out.")
     emit = _Emitter([run.module.to(objective.model.device) for run in runs])
     optimizer = torch.optim.AdamW(
         [group for run in runs for group in parameter_groups(run.module, config.lr)],
@@ -127,10 +130,10 @@ class _Best:
             self.state = {k: v.detach().clone() for k, v in run.module.state_dict().items()}
 
 
-def _own_gradient(module: PromptModule, labels: int, clip: float) -> None:
-    """From the gradient of a sum over labels to that of their mean, clipped."""
+def _own_gradient(module: PromptModule, count: int, clip: float) -> None:
+    """From the gradient of a sum over labels or rows to that of their mean, clipped."""
     parameters = [p for p in module.parameters() if p.grad is not None]
     for parameter in parameters:
         assert parameter.grad is not None
-        parameter.grad /= labels
+        parameter.grad /= count
     torch.nn.utils.clip_grad_norm_(parameters, clip)

@@ -2,9 +2,7 @@
 
 import pytest
 
-from promptgraft.transfer.across_tasks import instances
-
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setattr(instances, "CACHE", tmp_path_factory.mktemp("cache"))
+    monkeypatch.setattr("promptgraft.models.loading.CACHE", tmp_path_factory.mktemp("cache"))

@@ -59,7 +59,7 @@ def test_pooled_embeddings_as_a_loop():
 
 
 def test_each_source_is_encoded_once_and_kept_on_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(instances, "CACHE", tmp_path)
+    monkeypatch.setattr("promptgraft.models.loading.CACHE", tmp_path)
     counted = []
 
     def counting(model, texts, batch_size=32):

@@ -15,11 +15,20 @@ from promptgraft.serving.web.desk import Desk
 from promptgraft.serving.web.playground import an_example, drawn_into
 from promptgraft.serving.web.show import filled, panel, problem, told
 from promptgraft.transfer.across_models import METHODS
+from promptgraft.transfer.across_models.recipes import DEFAULT
 
 
 def movable(desk: Desk) -> list[str]:
     """The names of the soft prompts."""
     return [entry.name for entry in desk.entries() if entry.card.kind == "soft-prompt"]
+
+
+def offered() -> list[str]:
+    """The methods that need no settings."""
+    return [
+        name for name in METHODS.names()
+        if not any(field.is_required() for field in METHODS[name].model_fields.values())
+    ]  # fmt: skip
 
 
 def home(desk: Desk, name: str) -> str:
@@ -76,7 +85,7 @@ def add(desk: Desk, blocks: Any) -> None:
         with gr.Row():
             name = gr.Dropdown([], label="Prompt", allow_custom_value=True, value=None)
             target = gr.Dropdown([], label="To the model")
-            method = gr.Dropdown(METHODS.names(), value="relative", label="Method")
+            method = gr.Dropdown(offered(), value=METHODS.name_of(type(DEFAULT)), label="Method")
         start = gr.Button("Move", variant="primary")
         prompt = gr.State(None)
         facts = panel()

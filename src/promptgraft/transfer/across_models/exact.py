@@ -13,14 +13,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from promptgraft.errors import PromptgraftError
-from promptgraft.transfer.across_models import factors
 from promptgraft.transfer.across_models.method import Space
+from promptgraft.transfer.cache import cached
 
 # Added to the Gram matrix's diagonal, relative to the diagonal's mean. It keeps anchors that are
 # nearly dependent from spoiling the solution, and costs less than 1e-6 of the cosine.
 RIDGE = 1e-6
 PRECISION = 1e-6  # of the residual, where a mask makes conjugate gradients the faster way,
 MOST_STEPS = 60  # unless they take more steps than this
+FACTORS = 16  # kept on disk
 
 
 def solve(relative: Tensor, mask: Tensor | None, target: Space, ridge: float = RIDGE) -> Tensor:
@@ -35,7 +36,11 @@ def solve(relative: Tensor, mask: Tensor | None, target: Space, ridge: float = R
     anchors = target.anchors
 
     def factor() -> Tensor:
-        return factors.cached(target, ridge, lambda: cholesky(normalize(anchors, dim=-1), ridge))
+        own = target.model
+        facts = own.reference.fingerprint, own.dtype, target.frame, target.words, ridge
+        size = anchors.shape[1]
+        return cached("factors", facts, (size, size),
+                      lambda: cholesky(normalize(anchors, dim=-1), ridge), FACTORS)  # fmt: skip
 
     if mask is None and len(anchors) >= anchors.shape[1]:
         return _solved(relative / lengths(anchors) @ anchors, factor)

@@ -57,7 +57,7 @@ def transfer(
             task=card.task,
             template=template or (card.template if same_family else None),
             verbalizer=card.verbalizer,
-            method=f"transfer:{_name(method)}",
+            method=f"transfer:{METHODS.name_of(type(method))}",
             hyperparameters={
                 "transfer": method.model_dump(mode="json"),
                 "trust": trust(moved, sent, place, method).model_dump(),
@@ -101,7 +101,3 @@ def _vectors(
             "need one length. Tune them alike, or repeat and cut them with --repair-lengths."
         )
     return [fit(one, lengths[0]) for one in vectors]
-
-
-def _name(method: Method) -> str:
-    return next(name for name, kind in METHODS.items.items() if type(method) is kind)

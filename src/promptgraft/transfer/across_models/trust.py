@@ -28,7 +28,7 @@ class Trust(BaseModel):
     coverage: float
     """The anchors' share of the target's tokens."""
     mean_to_std: float
-    """|mean| / deviation of the target's table: where it is large, Eq. 6 turns directions."""
+    """|mean| / deviation of the target's table: where it is large, Eq. 6 changes directions."""
     spread: float | None
     """1 - cosine between what the sources give alone, mean over pairs; None with one source."""
 

@@ -18,7 +18,7 @@ from promptgraft.transfer.across_tasks.method import (
     build,
     settings_of,
 )
-from promptgraft.transfer.across_tasks.pool import Pool, kind_of, parents, pool_of, same_model
+from promptgraft.transfer.across_tasks.pool import Pool, kind_of, parents, pool_of
 from promptgraft.transfer.across_tasks.similarity import SIMILARITIES, as_weights, vectors
 
 __all__ = [
@@ -42,7 +42,6 @@ __all__ = [
     "pool_of",
     "ptg",
     "restore",
-    "same_model",
     "settings_of",
     "spot",
     "stored",

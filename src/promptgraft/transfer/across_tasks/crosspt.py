@@ -67,10 +67,10 @@ class CrossPTSettings(Settings):
     """adaptive: 1 / log2(1 + S), smaller the more sources there are. (The paper's formula is lost
     in its text; this one falls as it says and is 1 for one source.)"""
     router: Literal["softmax", "bernoulli"] = "softmax"
-    """How a row's weights are had in training. softmax: as in use, the paper's Eq. 1. bernoulli: as
-    in its author's code, drawn anew for each row, relaxed Bernoulli samples of the logits at a
+    """How weights are computed in training. softmax: as at inference, the paper's Eq. 1. bernoulli:
+    as in its author's code, drawn anew for each row, relaxed Bernoulli samples of the logits at a
     temperature that falls from 1 to 0.001; here divided by their sum, so that what is trained is a
-    mixture too. In use both are the softmax."""
+    mixture too. At inference both are the softmax."""
     annealed: int = Field(default=500, gt=0)
     """router=bernoulli: batches of training in which that temperature falls."""
     encoder: PromptEncoder = "linear"

@@ -1,20 +1,18 @@
 """What a method sees of an instance: its source, without the prompt and without the answer."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from promptgraft import files
 from promptgraft.models import IGNORED, Batch, Encoded, Family, FrozenModel
-from promptgraft.models.loading import CACHE
 from promptgraft.models.states import mean_states
+from promptgraft.transfer.cache import cached
 
 Source = tuple[int, ...]
 MOST_MET = 1000  # sources outside of the data set whose encodings are kept
+DATA_SETS = 64  # whose encodings are kept on disk
 
 
 def sources(batch: Batch, family: Family) -> list[Source]:
@@ -90,20 +88,11 @@ class Encodings:
         ids = [source for batch in batches for source in sources(batch, self.model.family)]
         new = list(dict.fromkeys(ids))
         names = (self.model.reference.fingerprint, self.encoder.reference.fingerprint)
-        mark = hashlib.sha256(repr((*names, self.encoder.dtype, new)).encode()).hexdigest()
-        file = CACHE / "encodings" / f"{mark[:32]}.safetensors"
-        if file.exists():
-            self._keep(new, load_file(file)["encodings"])
-        else:
-            encoded = self._encode(new)
-            self._keep(new, encoded)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with files.whole_file(file) as temporary:
-                save_file({"encodings": encoded.contiguous()}, temporary)
-        return torch.stack([self.known[source] for source in ids])
-
-    def _keep(self, new: Sequence[Source], encoded: Tensor) -> None:
+        facts = (*names, self.encoder.dtype, new)
+        shape = len(new), self.width
+        encoded = cached("encodings", facts, shape, lambda: self._encode(new), DATA_SETS)
         self.known |= dict(zip(new, encoded, strict=True))
+        return torch.stack([self.known[source] for source in ids])
 
     def _encode(self, new: Sequence[Source]) -> Tensor:
         texts = self.model.tokenizer.batch_decode(list(map(list, new)), skip_special_tokens=True)

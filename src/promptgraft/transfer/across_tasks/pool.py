@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from promptgraft.errors import ConfigError, WrongModelError
 from promptgraft.modules import Kind, Layout
-from promptgraft.prompts import ModelReference, Parent, Prompt
+from promptgraft.prompts import Parent, Prompt
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +56,7 @@ def pool_of(prompts: Mapping[str, Prompt], layout: Layout | None = None) -> Pool
         return Pool()
     (first_name, first), *others = prompts.items()
     for name, prompt in others:
-        if not same_model(prompt.card.base, first.card.base):
+        if not prompt.card.base.may_be(first.card.base):
             raise WrongModelError(
                 f"The pool mixes prompts of different models: {first_name} is for "
                 f"{first.card.base.name}, {name} for {prompt.card.base.name}. "
@@ -80,15 +79,6 @@ def pool_of(prompts: Mapping[str, Prompt], layout: Layout | None = None) -> Pool
         tuple(prompt.card.task for prompt in prompts.values()),
         {site: torch.stack([tables[site] for tables in flat]) for site in flat[0]},
     )
-
-
-def same_model(one: ModelReference, other: ModelReference) -> bool:
-    """Whether prompts are for one model, as far as is known: one may be imported without its."""
-    if one.fingerprint and other.fingerprint:
-        return one.fingerprint == other.fingerprint
-    names = {Path(base.name).name.lower() for base in (one, other)}
-    sizes = {(base.family, base.embedding_size) for base in (one, other)}
-    return len(names) == len(sizes) == 1
 
 
 def parents(prompts: Mapping[str, Prompt], relation: str) -> tuple[Parent, ...]:

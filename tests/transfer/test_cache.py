@@ -1,17 +1,14 @@
-"""The cache of factors: used, renewed when damaged, and never in the way."""
+"""The cache of tensors: used, renewed when damaged, and never in the way."""
 
 import signal
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
 from promptgraft.models import loading
-from promptgraft.transfer.across_models import factors
-from spaces import space
+from promptgraft.transfer import cache as kept
 
 D = 8
 
@@ -23,7 +20,7 @@ def cache(tmp_path, monkeypatch):
 
 
 class Maker:
-    """Makes a factor and counts how often it was asked to."""
+    """Makes a tensor and counts how often it was asked to."""
 
     def __init__(self):
         self.calls = 0
@@ -33,20 +30,16 @@ class Maker:
         return torch.full((D, D), 3.0, dtype=torch.float64)
 
 
-def ask(make, fingerprint="0" * 64, ridge=0.1, frame="plain"):
-    target = replace(space(torch.randn(4, D)), frame=frame)
-    target.model.reference.fingerprint = fingerprint
-    return factors.cached(target, ridge, make)
+def ask(make, *facts):
+    return kept.cached("factors", facts, (D, D), make, most=2)
 
 
-def test_made_once_for_each_target_frame_words_and_ridge():
+def test_made_once_for_the_same_facts():
     make = Maker()
-    assert torch.equal(ask(make), ask(make))
+    assert torch.equal(ask(make, "a", 0.1), ask(make, "a", 0.1))
     assert make.calls == 1
-    ask(make, fingerprint="1" * 64)
-    ask(make, ridge=0.2)
-    ask(make, frame="centred")
-    assert make.calls == 4
+    ask(make, "a", 0.2)
+    assert make.calls == 2
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "garbage", "other shape"])
@@ -65,7 +58,7 @@ def test_a_damaged_file_is_made_again(cache, damage):
         big = torch.zeros(3, 3, dtype=torch.float64)
         from safetensors.torch import save_file
 
-        save_file({"factor": big}, file, {"sha256": factors._digest(big)})
+        save_file({"tensor": big}, file, {"sha256": kept._digest(big)})
     assert torch.equal(ask(make), make())
     assert make.calls == 3  # the first, the second, and the one compared with
     assert file.read_bytes() == whole
@@ -80,39 +73,34 @@ def test_where_nothing_can_be_written_nothing_is_kept(tmp_path, monkeypatch):
     assert make.calls == 2
 
 
-def test_only_the_last_used_are_kept(cache, monkeypatch):
-    monkeypatch.setattr(factors, "MOST", 2)
+def test_only_the_last_used_are_kept(cache):
     make = Maker()
     for number in range(4):
-        ask(make, fingerprint=f"{number}" * 64)
+        ask(make, number)
     assert len(list(cache.iterdir())) == 2
-    ask(make, fingerprint="3" * 64)
+    ask(make, 3)
     assert make.calls == 4
 
 
 KILLED = """
 import sys, torch, os, signal
-sys.path.insert(0, sys.argv[2])
-from dataclasses import replace
 from pathlib import Path
 from promptgraft.models import loading
-from promptgraft.transfer.across_models import factors
-from spaces import space
+from promptgraft.transfer import cache
 loading.CACHE = Path(sys.argv[1])
-write = factors.save_file
+write = cache.save_file
 def die(tensors, path, meta):
     write(tensors, path, meta)
     with open(path, "r+b") as file:
         file.truncate(100)
     os.kill(os.getpid(), signal.SIGKILL)
-factors.save_file = die
-factors.cached(space(torch.randn(4, 8)), 0.1, lambda: torch.ones(8, 8, dtype=torch.float64))
+cache.save_file = die
+cache.cached("factors", "killed", (8, 8), lambda: torch.ones(8, 8), most=2)
 """
 
 
-def test_a_kill_while_writing_leaves_no_half_factor(cache):
-    here = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", KILLED, cache.parent, here], check=False)
+def test_a_kill_while_writing_leaves_no_half_file(cache):
+    done = subprocess.run([sys.executable, "-c", KILLED, cache.parent], check=False)
     assert done.returncode == -signal.SIGKILL
     assert not list(cache.glob("*.safetensors"))
     make = Maker()
