@@ -2,9 +2,11 @@
 
 import itertools
 
+import pytest
 import torch
 
 from promptgraft.analysis.heatmaps import clustered, save
+from promptgraft.errors import ConfigError
 
 NAMES = ["a", "b", "c", "d", "e"]
 GROUPS = [0, 1, 0, 1, 0]
@@ -27,3 +29,11 @@ def test_prompts_of_a_group_stand_together_with_their_numbers(tmp_path):
 
 def test_a_single_prompt():
     assert clustered(torch.ones(1, 1), ["a"], [0], "")[1] == [0]
+
+
+def test_pictures_have_two_forms(tmp_path):
+    from matplotlib.figure import Figure
+
+    with pytest.raises(ConfigError, match=r"\.png or \.svg, not picture\.foo"):
+        save(Figure(), tmp_path / "picture.foo")
+    assert not list(tmp_path.iterdir())

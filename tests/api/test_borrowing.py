@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from conftest import tiny
 from pools import some_prompts
 from promptgraft import api
-from promptgraft.errors import ConfigError, StoppedError, WrongModelError
+from promptgraft.api import exchange
+from promptgraft.errors import ConfigError, PromptgraftError, StoppedError, WrongModelError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 
@@ -101,6 +102,26 @@ def test_what_no_plain_value_holds_comes_back_from_the_library(folder, method, l
         run.name, str(folder / "reviews.csv"), model=model, library=library, data=data
     )
     assert again.scores == run.evaluation.scores
+    for leave in (
+        lambda: exchange.export(run.name, folder / "out", model=model, library=library),
+        lambda: api.transfer(run.name, model, sources=model, tag="moved", library=library),
+    ):
+        with pytest.raises(
+            PromptgraftError, match=f"of the method {method}, which no prompt alone"
+        ):
+            leave()
+
+
+def test_nothing_takes_the_place_of_what_it_is_made_of(folder):
+    run = tune(folder, "spot")
+    library = Library(folder / "library")
+    model = FrozenModel.load(str(folder / "bert"), dtype="float32")
+    with pytest.raises(ConfigError, match=f"would replace its source {run.name}"):
+        tune(folder, "spot", pool=[run.name])
+    with pytest.raises(ConfigError, match=f"would replace its source {run.name}"):
+        api.transfer(run.name, model, sources=model, library=library)
+    assert library.get(run.name) == run.prompt
+    assert tune(folder, "spot", pool=[run.name], tag="next").name == f"{run.name}:next"
 
 
 def test_a_pool_of_prefixes_makes_a_prefix(folder):

@@ -103,6 +103,11 @@ def test_resumed_is_never_stopped(folder):
         ({"method": "prefix", "pool": []}, "one task at a time"),
         ({"objective": "choices"}, "several label words"),
         ({"labels": "numbers"}, "labels"),
+        ({"data": {"reviews.csv": {"text": "review"}}}, "none of the tasks"),
+        (
+            {"tag": "a", "pool": "glue/a@tiny", "transfer": {"configuration": "PI"}},
+            "0 source prompts",
+        ),
     ],
 )
 def test_errors_before_anything_runs(folder, settings, message):

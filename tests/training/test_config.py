@@ -1,6 +1,7 @@
 """Settings: all problems at once, nearest names, one meaning from Python, YAML and key=value."""
 
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
 
 from promptgraft.errors import ConfigError
 from promptgraft.training import TrainingConfig, parse_settings, read
@@ -18,6 +19,25 @@ def test_later_settings_win(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("steps: 7\n")
     assert read(TrainingConfig, file, {"steps": 9}).steps == 9
+
+
+def test_of_settings_with_entries_the_entries_win(tmp_path):
+    class Config(TrainingConfig):
+        data: dict[str, str] = Field(default_factory=dict)
+
+    file = tmp_path / "run.yaml"
+    file.write_text("data: {text: review, label: stars}\n")
+    found = read(Config, file, parse_settings(["data.text=body"])).data
+    assert found == {"text": "body", "label": "stars"}
+
+
+def test_few_settings_are_listed():
+    class Config(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        heads: int = 1
+
+    with pytest.raises(ConfigError, match=r"zzz: there is no such setting\. There are heads\."):
+        read(Config, None, {"zzz": 1})
 
 
 def test_all_problems_at_once_with_the_nearest_name():

@@ -27,8 +27,8 @@ def sources(
 
     A pattern stands for prompts of this model alone, and never for the run's own results.
 
-    Raises ConfigError for a pattern that nothing fits, WrongModelError for a prompt that is named
-    and belongs to another model.
+    Raises ConfigError for a pattern that nothing fits and for the run's own name, WrongModelError
+    for a prompt that is named and belongs to another model.
     """
     store = library or Library()
     own = {name_for(task, model.name, config.tag) for task in tasks}
@@ -37,6 +37,8 @@ def sources(
         if not set(pattern) & set("*?["):
             found[pattern] = resolve(pattern, store)
             model.check(found[pattern])
+            if pattern in own:
+                raise ConfigError(f"pool: the run would replace its source {pattern}; give a tag.")
             continue
         listed = store.list(pattern)
         fitting = [

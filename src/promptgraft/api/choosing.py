@@ -105,7 +105,7 @@ def without_choice(config: TuneConfig, task: Task) -> TuneConfig:
     if not candidates(config, task):
         raise ConfigError(
             "auto chooses whether to borrow, and there is nothing to borrow from: name source "
-            "prompts of the library, for instance --pool 'glue/*', or a wording of the task, "
+            "prompts of the library, for instance --pool '*@mini/t5-s', or a wording of the task, "
             "data.manual='{text} It was {mask} .'"
         )
     return config

@@ -39,7 +39,8 @@ class TuneConfig(TrainingConfig):
     pool tunes the prefix that writes best after few rows; or for comparison one of
     training.baselines: fine-tuning, lora, ..."""
     pool: list[str] = Field(default_factory=list)
-    """Source prompts: names in the library, patterns such as glue/*, or folders."""
+    """Source prompts: names in the library, patterns such as *@mini/t5-s, or folders. What the run
+    itself will be kept as is never among them; a tag keeps both."""
     transfer: dict[str, Any] = Field(default_factory=dict)
     """Settings of a method of transfer.across_tasks, as its class names them; of auto those of
     api.choosing.AutoSettings."""

@@ -1,6 +1,7 @@
 """Look after a library: what resembles what, and the same prompts in fewer bytes."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -54,10 +55,11 @@ def similar(
     words that both models know. Raises PromptgraftError for a prefix across models.
     """
     store = library or Library()
-    if not across:
-        return Neighbours(list(store.similar(prompt, count)), [])
-    own = store.resolve(prompt) if isinstance(prompt, str) and prompt in store else None
     value = resolve(prompt, store) if isinstance(prompt, str) else prompt
+    listed = isinstance(prompt, str) and not Path(prompt).is_dir()
+    own = store.resolve(prompt) if isinstance(prompt, str) and listed else None
+    if not across:
+        return Neighbours(list(store.similar(own or value, count)), [])
     if not isinstance(value, SoftPrompt):
         raise PromptgraftError(
             f"{value.card.title} is a prefix: keys and values of its own model's layers, which "

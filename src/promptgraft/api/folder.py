@@ -40,6 +40,8 @@ def summary_of(
         "tokens_cut": sum(cut),
         "notes": list(job.task.notes),
     }
+    if "test" not in job.task.splits:
+        summary["notes"].append(f"{job.task.name} has no labelled test rows: it was not scored.")
     if evaluation is not None:
         summary["test"] = {
             "scores": evaluation.scores,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from promptgraft import prompts, tasks
 from promptgraft.analysis.borrowing import Borrowing
@@ -61,6 +61,20 @@ class JointConfig(TuneConfig):
         if len(names) < 2 or len({tasks.name_of(name) for name in names if name}) < len(names):
             raise ValueError("expected several different tasks with + between, such as rte+mrpc")
         return task
+
+    @model_validator(mode="after")
+    def _of_these(self) -> "JointConfig":
+        known = {*self.task.split("+"), *map(tasks.name_of, self.task.split("+"))}
+        if unknown := [name for name in self.data if name not in known]:
+            raise ValueError(
+                f"data has settings of {', '.join(unknown)}, which is none of the tasks: "
+                f"data.{tasks.name_of(self.task.split('+')[0])}.text=..."
+            )
+        return self
+
+    def data_of(self, task: str) -> dict[str, Any]:
+        """The settings of a task's data; they may be under its file or its name."""
+        return self.data.get(task) or self.data.get(tasks.name_of(task), {})
 
     @field_validator("teachers")
     @classmethod
@@ -135,7 +149,7 @@ def tune_jointly(
     names, evaluations, summaries = {}, {}, {}
     for number, (job, given_as) in enumerate(zip(jobs, config.task.split("+"), strict=True)):
         task = job.task.name
-        own = config.model_copy(update={"data": config.data.get(given_as, {})})
+        own = config.model_copy(update={"data": config.data_of(given_as)})
         evaluation = None
         if test := rows_to_score(job.task, config):
             value = frozen_as(module, card_of(own, job, {}), number)
@@ -179,7 +193,7 @@ def prepare_jointly(
     chosen = list(given or [])
     if given is None:
         for name in config.task.split("+"):
-            chosen.append(tasks.load(name, **config.data.get(name, {})))
+            chosen.append(tasks.load(name, **config.data_of(name)))
     if config.few_shot is not None:
         chosen = [task.few_shot(config.few_shot, config.seed) for task in chosen]
     chosen = [with_labels(task, config.labels, number) for number, task in enumerate(chosen)]

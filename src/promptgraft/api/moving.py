@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from promptgraft import files, tasks
-from promptgraft.analysis import curves
+from promptgraft import tasks
+from promptgraft.analysis import curves, heatmaps
 from promptgraft.api.config import TuneConfig
-from promptgraft.api.names import library_name, model_for, resolve, task_for
+from promptgraft.api.names import library_name, model_for, plain, resolve, task_for
 from promptgraft.api.tuning import Run, tune
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import Prompt, SoftPrompt
 from promptgraft.tasks import Task
-from promptgraft.training import Report, evaluate
+from promptgraft.training import Report, evaluate, read
 from promptgraft.transfer import across_models
 from promptgraft.transfer.across_models import Method, Relative
 from promptgraft.transfer.across_models.baselines import Discretize
@@ -76,6 +76,8 @@ def transfer(
     if isinstance(sources, FrozenModel):
         sources = [sources]
     origins = list(sources or _loaded(values))
+    for one, value, origin in zip(given, values, origins, strict=False):  # counts are checked later
+        plain(one, value, origin, store)
     target = to if isinstance(to, FrozenModel) else FrozenModel.load(to)
     template = template or _template(values[0], origins[0], target)
     if select_on is not None:
@@ -92,6 +94,11 @@ def transfer(
     if kept := values[0].card.hyperparameters.get("data"):  # the same columns and words are asked
         moved = _with(moved, data=kept)
     name = library_name(moved.card, tag)
+    sent = {store.resolve(one) for one in given if isinstance(one, str) and one in store}
+    if keep and name in sent:
+        raise ConfigError(
+            f"The moved prompt would take the place of its source {name}: give a tag."
+        )
     return moved, store.add(moved, name, replace=True) if keep else name
 
 
@@ -117,10 +124,8 @@ def teach(
     """
     store = library or Library()
     common = _further(name, steps, task, data, store, settings)
-    folder = TuneConfig(**common).folder()
-    config = TuneConfig(
-        **{**common, "init": "prompt", "init_prompt": name, "teachers": list(teachers), "tag": tag}
-        | {"out": folder.with_name(f"{folder.name}-taught")}
+    config = _configured(
+        common, tag, init="prompt", init_prompt=name, teachers=list(teachers), tag=tag
     )
     return tune(config, library=store, report=report)
 
@@ -155,24 +160,15 @@ def refine(
     """
     store = library or Library()
     common = _further(name, steps, task, data, store, settings)
-    folder = TuneConfig(**common).folder()
-    warm = tune(
-        TuneConfig(**{**common, "init": "prompt", "init_prompt": name, "tag": tag}
-                   | {"out": folder.with_name(f"{folder.name}-refined")}),
-        library=store, report=report,
-    )  # fmt: skip
+    config = _configured(common, tag, init="prompt", init_prompt=name, tag=tag)
+    warm = tune(config, library=store, report=report)
     with tempfile.TemporaryDirectory() as scratch:
-        cold = tune(
-            TuneConfig(**{**common, "init": "random"}
-                       | {"out": folder.with_name(f"{folder.name}-from-random")}),
-            library=Library(Path(scratch)), report=report,
-        )  # fmt: skip
+        config = _configured(common, f"{tag}-from-random", init="random")
+        cold = tune(config, library=Library(Path(scratch)), report=report)
     picture = warm.folder / "warm-and-cold.png"
     runs = {"transferred": warm, "random": cold}
     lines = {name: curves.read(run.folder / "metrics.jsonl") for name, run in runs.items()}
-    figure = curves.compare(lines, warm.summary["validation"])
-    with files.whole_file(picture) as temporary:
-        figure.savefig(temporary, format="png", dpi=144)
+    heatmaps.save(curves.compare(lines, warm.summary["validation"]), picture)
     return Refined(warm, cold, picture)
 
 
@@ -196,6 +192,13 @@ def _further(
         "evaluate_every": max(1, steps // 20),
         **settings,
     }
+
+
+def _configured(common: Mapping[str, Any], suffix: str, **more: Any) -> TuneConfig:
+    """Settings of a run in a folder of its own: the usual name and a suffix."""
+    config: TuneConfig = read(TuneConfig, None, {**common, **more})
+    folder = config.folder()
+    return config.model_copy(update={"out": folder.with_name(f"{folder.name}-{suffix}")})
 
 
 def _loaded(prompts: Sequence[Prompt]) -> list[FrozenModel]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from promptgraft import prompts, tasks
-from promptgraft.errors import ConfigError
+from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import Prompt, PromptCard
@@ -38,6 +38,18 @@ def runnable(
         return value
     state = load_module(name, library)
     return (restore(state, model, value.card) if state else None) or value
+
+
+def plain(
+    name: str | Prompt, value: Prompt, model: FrozenModel, library: Library | None = None
+) -> None:
+    """Raise PromptgraftError if what was scored under that name is more than the value: a module
+    that looks at each row, or changes the embeddings."""
+    if isinstance(runnable(name, value, model, library), AdaptivePrompt):
+        raise PromptgraftError(
+            f"{value.card.title} is a module of the method {value.card.method}, which no prompt "
+            "alone can stand for: it can neither be exported nor moved to another model."
+        )
 
 
 def library_name(card: PromptCard, tag: str | None) -> str:

@@ -63,7 +63,7 @@ def recommend(
     )
     found = sources(config, frozen, (chosen.name,), library)
     if not found:
-        raise ConfigError("The pool is empty: name prompts or patterns, such as 'glue/*'.")
+        raise ConfigError("The pool is empty: name prompts or patterns, such as '*@mini/t5-s'.")
     template = config.template or chosen.template(frozen.family)
     objective = Objective(frozen, chosen, config.objective, template)
     losses = {}

@@ -187,6 +187,8 @@ def plan(config: TuneConfig) -> Plan:
     job = prepare(config, None, task, None, dry=True)
     cost = job.model.cost(job.model.collate(job.encoded[: config.batch_size]), job.module())
     stored = job.module.layout.numbers()
+    if isinstance(job.module, Transfer) and job.module.adapts:  # what emits the prompts is kept
+        stored = sum(tensor.numel() for tensor in job.module.state_dict().values())
     frozen = sum(p.numel() for p in job.model.model.parameters())
     return Plan(
         job.module.trainable(),

@@ -94,7 +94,8 @@ def explain(
             f"{value.card.title} is mixed from no other prompts (method {value.card.method}). "
             "What it is near to: promptgraft similar"
         )
-    state = {name: float(str(share)) for name, share in shares.items()}
+    found = {name: float(str(share)) for name, share in shares.items()}
+    state = dict(sorted(found.items(), key=lambda item: -item[1]))
     frozen = model_for(value, model)
     run = runnable(prompt, value, frozen, library)
     if not isinstance(run, AdaptivePrompt):

@@ -12,7 +12,7 @@ from promptgraft.cli.options import Json, LibraryPath
 
 EPILOG = """\b
 Example:
-  promptgraft cluster 'glue/*@mini/t5-s' --by cosine --picture clusters.png
+  promptgraft cluster '*@mini/t5-s' --by cosine --picture clusters.png --values similarities.csv
 """
 
 
@@ -21,7 +21,7 @@ def command(
         list[str],
         typer.Argument(
             metavar="PROMPTS",
-            help="Names, patterns such as 'glue/*'.",
+            help="Names, patterns such as '*@mini/t5-s'.",
             autocompletion=completion.prompts,
         ),
     ],
@@ -39,10 +39,16 @@ def command(
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The similarities, as PNG or SVG.")
     ] = None,
+    values: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The similarities, as CSV.")
+    ] = None,
     library: LibraryPath = None,
     as_json: Json = False,
 ) -> None:
     """Group prompts of one model: spectral clustering with the min-max cut, as PTG does."""
+    import csv
+
+    from promptgraft import files
     from promptgraft.api import understanding
     from promptgraft.library import Library
 
@@ -51,9 +57,13 @@ def command(
     if picture is not None:
         from promptgraft.analysis import heatmaps
 
-        title = f"similarity: {by}"
+        title = f"similarity: {by}" + (", (1 + cos) / 2" if by in ("cosine", "tokens") else "")
         figure, _ = heatmaps.clustered(found.similarity, found.names, found.groups, title)
         heatmaps.save(figure, picture)
+    if values is not None:
+        with files.whole_file(values) as temporary, temporary.open("w", newline="") as stream:
+            rows = zip(found.names, found.similarity.tolist(), strict=True)
+            csv.writer(stream).writerows([["", *found.names], *([n, *row] for n, row in rows)])
     groups: dict[int, list[str]] = {}
     for name, group in zip(found.names, found.groups, strict=True):
         groups.setdefault(group, []).append(name)

@@ -11,7 +11,7 @@ from promptgraft.cli.options import Json, LibraryPath, Model
 
 EPILOG = """\b
 Example:
-  promptgraft recommend examples/reviews.csv --model mini/bert-s --pool 'glue/*' \\
+  promptgraft recommend examples/reviews.csv --model mini/bert-s --pool '*@mini/bert-s' \\
       data.text=review data.label=stars 'data.verbalizer={1: bad, 5: good}'
 """
 

@@ -62,12 +62,14 @@ def command(
     teach: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Then tune it for N steps on the sources' answers, without labels."
+            min=1,
+            metavar="N",
+            help="Then tune it for N steps on the sources' answers, without labels.",
         ),
     ] = None,
     refine: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Then tune it for N steps; compared with a random start."),
+        typer.Option(min=1, metavar="N", help="Then tune it for N steps, beside a random start."),
     ] = None,
     task: Annotated[
         str | None,
@@ -94,11 +96,19 @@ def command(
     if not names:
         raise typer.BadParameter("name a prompt, such as sst2@mini/bert-s.")
 
-    from promptgraft import api
+    from promptgraft import api, tasks
+    from promptgraft.errors import ConfigError
     from promptgraft.library import Library
     from promptgraft.training import parse_settings
 
     store = Library(library)
+    if (teach or refine) and task is None:
+        card = api.resolve(names[0], store).card
+        if card.task is None or not tasks.known(card.task):
+            raise ConfigError(
+                f"{card.title} was tuned on {card.task or 'nothing that is named'}, which is not "
+                "built in: name the data to tune on, with --task."
+            )
     settings = parse_settings([word for word in words if "=" in word])
     data = settings.pop("data", None)
     with terminal.waiting(f"moving {' and '.join(names)} to {to}"):
@@ -120,7 +130,8 @@ def command(
         _print(moved, name)
     if teach is not None:
         with terminal.progress(f"{name}, taught") as report:
-            run = api.teach(name, teach, names, task=task, data=data, library=store, report=report)
+            run = api.teach(name, teach, names, tag=_tagged(tag, "taught"), task=task, data=data,
+                            library=store, report=report)  # fmt: skip
         name = run.name
         found["taught"] = run.summary
         if not as_json:
@@ -129,7 +140,8 @@ def command(
             print(f"Prompt  {name}")
     if refine is not None:
         with terminal.progress(f"{name}, further") as report:
-            both = api.refine(name, refine, task=task, data=data, library=store, report=report)
+            both = api.refine(name, refine, tag=_tagged(tag, "refined"), task=task, data=data,
+                              library=store, report=report)  # fmt: skip
         runs = {"transferred": both.warm, "random": both.cold}
         found["refined"] = {start: run.summary for start, run in runs.items()}
         if not as_json:
@@ -139,6 +151,10 @@ def command(
             print(f"Prompt  {both.warm.name}, curves in {both.picture}")
     if as_json:
         terminal.print_json(found)
+
+
+def _tagged(tag: str | None, what: str) -> str:
+    return what if tag is None else f"{tag}-{what}"
 
 
 def _print(moved: SoftPrompt, name: str) -> None:

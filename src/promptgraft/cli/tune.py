@@ -21,7 +21,7 @@ A mistyped one is refused and the nearest named. data.* describe the task's data
 
 \b
 What the library already knows about other tasks (transfer.* are settings of the method):
-  promptgraft tune reviews.csv --method crosspt --pool 'glue/*' few_shot=16 \\
+  promptgraft tune reviews.csv --method crosspt --pool '*@mini/t5-s' few_shot=16 \\
       transfer.configuration=SILP
 
 \b
@@ -85,7 +85,7 @@ def command(
         typer.Option(
             metavar="NAMES",
             help="Source prompts of the library to borrow from: names and patterns such as "
-            "'glue/*', with commas between.",
+            "'*@mini/t5-s', with commas between.",
         ),
     ] = None,
     config: Annotated[

@@ -164,6 +164,11 @@ class PromptedModel:
                 f"prompt {title} was made for {base.name} (fingerprint {_short(base)}), "
                 f"not for {self.name} ({_short(self.reference)})."
             )
+        if base.name == self.name:
+            raise WrongModelError(
+                f"{why}\nThe model of that name has changed since: tune the prompt again, or load "
+                "the model that it was made for."
+            )
         raise WrongModelError(
             f"{why}\nMove it first: promptgraft transfer {title} --to {self.name}"
         )

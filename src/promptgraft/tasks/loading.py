@@ -229,8 +229,8 @@ def _schema(sources: Mapping[str, Source], settings: Mapping[str, Any]) -> Schem
     if schema is None:
         raise DataError(
             f"{_place(source)} has the columns {', '.join(row)}; expected text (or text_a and "
-            "text_b) and label, or source and target. Say which column is which: text='review', "
-            "label='stars'."
+            "text_b) and label, or source and target. Say which column is which: "
+            "data.text=review data.label=stars."
         )
     return Schema(schema.kind, schema.inputs, columns)
 

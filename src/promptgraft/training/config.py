@@ -1,6 +1,8 @@
 """The settings of one tuning run: from Python, YAML and key=value alike."""
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,6 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from promptgraft.errors import ConfigError, did_you_mean
+
+FEW = 12  # settings that an error may list
 
 
 class TrainingConfig(BaseModel):
@@ -138,9 +142,12 @@ def put(settings: dict[str, Any], key: str, value: Any) -> None:
 
 def problem(config: type[BaseModel], item: dict[str, Any]) -> str:
     """One of pydantic's errors in a line; an unknown key names the nearest one."""
-    key = ".".join(map(str, item["loc"])) or "settings"
+    parts = map(str, item["loc"])
+    key = ".".join(takewhile(lambda part: re.fullmatch(r"[^\[\]()]+", part), parts)) or "settings"
     if item["type"] == "extra_forbidden":
-        return f"{key}: there is no such setting." + did_you_mean(key, config.model_fields)
+        known = config.model_fields
+        few = f" There are {', '.join(known)}." if len(known) <= FEW else ""
+        return f"{key}: there is no such setting." + (did_you_mean(key, known) or few)
     got = "" if item["type"] == "missing" else f" (got {item['input']!r})"
     if not item["loc"]:
         got = ""

@@ -101,6 +101,16 @@ def test_anchors_are_chosen_as_the_settings_say():
     assert near.max() == 0
 
 
+def test_tokens_of_the_target_are_counted_once():
+    """ "good" and " good" are two tokens of GPT-2 and one of BERT."""
+    source, target = tiny("gpt2"), tiny("bert")
+    known = source.tokenizer.get_vocab()
+    both = [token for token in known if f"Ġ{token}" in known and token.isalpha()]
+    trust = transfer([a_prompt(source)], [source], target, Relative()).card.hyperparameters["trust"]
+    assert both
+    assert trust["anchors"] > round(trust["coverage"] * len(target.tokenizer))
+
+
 def test_manual_has_a_length_of_its_own():
     source, target = tiny("bert"), tiny("albert")
     moved = transfer([a_prompt(source)], [source], target, Manual(text="good"))

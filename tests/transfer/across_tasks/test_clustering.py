@@ -26,6 +26,18 @@ def test_planted_clusters_are_found_and_counted(seed):
     assert len(set(cluster(weights, 2))) == 2
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_single_node_is_better_elsewhere(seed):
+    weights = torch.rand(9, 9, generator=torch.Generator().manual_seed(seed))
+    weights = weights + weights.T
+    groups = cluster(weights, 3)
+    assert len(set(groups)) == 3
+    for node, group in itertools.product(range(9), range(3)):
+        moved = [*groups[:node], group, *groups[node + 1 :]]
+        if len(set(moved)) == 3:
+            assert min_max_cut(weights, moved) >= min_max_cut(weights, groups) - 1e-6
+
+
 def test_the_cut_as_a_loop():
     weights, groups = planted(), PLANTED
     expected = 0.0

@@ -72,9 +72,10 @@ def test_eq_4_as_a_loop(heads, instance, clustered):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_code_s_reading_as_a_loop():
-    model, heads, share = tiny("gpt2"), 2, 0.5
-    module = build("ptg", model, heads=heads, reading="code")
+@pytest.mark.parametrize("instance", [True, False])
+def test_the_code_s_reading_as_a_loop(instance):
+    model, heads, share = tiny("gpt2"), 2, 0.5 if instance else 1.0
+    module = build("ptg", model, heads=heads, reading="code", instance=instance)
     prompts = [prompt.vectors for prompt in some_prompts(model).values()]
     emitted = module(a_batch(model, module))["input"]
     task = module.project_query.weight @ module.task_query
@@ -88,7 +89,8 @@ def test_the_code_s_reading_as_a_loop():
                 for t, score in enumerate(scores):
                     mixed[:, part] += score * module.project_value(prompts[t])[:, part]
             expected += weight * module.project_output(mixed)
-        torch.testing.assert_close(emitted[row], expected, rtol=1e-4, atol=1e-5)
+        found = emitted[row] if instance else emitted
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bart", "bert"])

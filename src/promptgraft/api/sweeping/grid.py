@@ -137,7 +137,7 @@ def _rows(config: TuneConfig, read: dict[str, list[str]]) -> list[str]:
     """What stands for the rows of the config's tasks: hashes by task and split."""
     given: dict[str, dict[str, Any]] = {name: {} for name in config.multitask}
     if isinstance(config, JointConfig):
-        given |= {name: config.data.get(name, {}) for name in config.task.split("+")}
+        given |= {name: config.data_of(name) for name in config.task.split("+")}
     else:
         given[config.task] = config.data
     hashes = []

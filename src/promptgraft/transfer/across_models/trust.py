@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from promptgraft.transfer.across_models.method import Method, Sent, Space
+from promptgraft.transfer.across_models.method import Method, Sent, Space, tokens_of
 from promptgraft.transfer.across_models.move import move
 from promptgraft.transfer.across_models.relative import (
     matching_loss,
@@ -41,7 +41,7 @@ def trust(moved: Tensor, sent: Sequence[Sent], target: Space, method: Method) ->
     return Trust(
         matching_loss=matching_loss(found, relative[:count]).item(),
         anchors=len(target.words),
-        coverage=len(target.words) / len(target.table),
+        coverage=len(set(tokens_of(target.words, target.model).tolist())) / len(target.table),
         mean_to_std=(target.table.mean().abs() / target.table.std()).item(),
         spread=_spread([move(method, [one], target) for one in sent]) if len(sent) > 1 else None,
     )

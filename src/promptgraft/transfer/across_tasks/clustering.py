@@ -21,7 +21,8 @@ def min_max_cut(weights: Tensor, groups: Sequence[int]) -> float:
 
 
 def cluster(weights: Tensor, count: int | None = None) -> list[int]:
-    """Groups by repeated bisection: each time the split that leaves the smallest min-max cut.
+    """Groups by repeated bisection: each time the split that leaves the smallest min-max cut; at
+    last single nodes are moved while that falls.
 
     weights  [S, S] symmetric, not negative
     count    groups wanted, at most S; None: by the eigengap
@@ -41,7 +42,22 @@ def cluster(weights: Tensor, count: int | None = None) -> list[int]:
                     split[node] = len(weights) if other else group
                 candidates.append((min_max_cut(weights, split), split))
         groups = _numbered(min(candidates)[1])
-    return groups
+    return _numbered(refined(weights, groups))
+
+
+def refined(weights: Tensor, groups: Sequence[int]) -> list[int]:
+    """Single nodes go to other groups while the min-max cut falls; no group is left empty."""
+    best, cut = list(groups), min_max_cut(weights, groups)
+    names = sorted(set(groups))
+    while True:
+        moves = [
+            [*best[:node], group, *best[node + 1 :]]
+            for node in range(len(best)) for group in names if best.count(best[node]) > 1
+        ]  # fmt: skip
+        better = min(moves, key=lambda move: min_max_cut(weights, move), default=best)
+        if min_max_cut(weights, better) >= cut - 1e-12:
+            return best
+        best, cut = better, min_max_cut(weights, better)
 
 
 def bisect(weights: Tensor) -> list[bool]:

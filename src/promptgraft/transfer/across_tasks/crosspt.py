@@ -84,6 +84,11 @@ class CrossPTSettings(Settings):
     lr_router: float = Field(default=0.1, gt=0)
     """Learning rate of the attention's logits. The run's own lr is that of the private prompts."""
 
+    @field_validator("encoder", mode="before")
+    @classmethod
+    def _none(cls, name: object) -> object:
+        return "none" if name is None else name  # as YAML and key=value read it
+
     @field_validator("configuration")
     @classmethod
     def _known(cls, name: str) -> str:
@@ -152,7 +157,8 @@ class CrossPT(Transfer):
         if not self.kind.private_from_pool:
             return given.drawn(len(given.tasks))
         pool = given.pool
-        own = [0] if len(pool) == 1 else [pool.of_task(task) for task in given.tasks]
+        alone = len(pool) == len(given.tasks) == 1
+        own = [0] if alone else [pool.of_task(task) for task in given.tasks]
         return {name: table[own] for name, table in pool.stack().items()}
 
     def matrix(self) -> Tensor:

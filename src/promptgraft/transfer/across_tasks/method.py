@@ -163,7 +163,7 @@ def build(method: str, given: Given, settings: Mapping[str, Any]) -> Transfer:
     kind = METHODS[method]
     if kind.needs_pool and not len(given.pool):
         raise ConfigError(
-            f"{method} needs source prompts: name some of the library, for instance --pool 'glue/*'"
+            f"{method} needs source prompts: name some of the library, such as --pool '*@mini/t5-s'"
         )
     if len(given.tasks) > 1 and not kind.joint:
         able = ", ".join(name for name in METHODS.names() if METHODS[name].joint)

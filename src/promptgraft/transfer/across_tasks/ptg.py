@@ -98,7 +98,7 @@ class PTG(Transfer):
         size, widths = self.encodings.width, list(given.layout.widths().values())
         self.heads = max(n for n in range(1, settings.heads + 1) if not math.gcd(size, *widths) % n)
         self.task_query = nn.Parameter(torch.randn(size))
-        if settings.instance or not settings.clustered:
+        if settings.instance or not settings.clustered or settings.reading == "code":
             self.prompt_keys = nn.Parameter(torch.randn(len(given.pool), size) / math.sqrt(size))
         self.project_query = nn.Linear(size, size, bias=False)
         if settings.reading == "code":
@@ -142,8 +142,7 @@ class PTG(Transfer):
         """Instance queries [B, d] to [B, heads, S]; the code's reading has them by query."""
         if self.settings.reading == "code":
             task, own = self._two_scores(instances)
-            share: float = self.settings.balance
-            return share * task + (1 - share) * own
+            return self._balanced(task, own)
         if self.settings.clustered:
             task_keys = self.cluster_keys[self.settings.groups]
         else:
@@ -179,8 +178,12 @@ class PTG(Transfer):
         """λ · MHA(W q_task) + (1 - λ) · MHA(q_ins), both with the same values and output."""
         values = self.project_value(self.pool()["input"])
         task, own = (self.project_output(self._mix(s, values)) for s in self._two_scores(instances))
+        return {"input": self._balanced(task, own)}
+
+    def _balanced(self, task: Tensor, own: Tensor) -> Tensor:
+        """λ of the task's and 1 - λ of the instance's; the task's alone without instances."""
         share = self.settings.balance if self.settings.instance else 1.0
-        return {"input": share * task + (1 - share) * own}
+        return share * task + (1 - share) * own
 
 
 def _groups(given: Given, settings: PTGSettings) -> list[int]:
