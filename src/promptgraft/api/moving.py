@@ -96,9 +96,7 @@ def transfer(
     name = library_name(moved.card, tag)
     sent = {store.resolve(one) for one in given if isinstance(one, str) and one in store}
     if keep and name in sent:
-        raise ConfigError(
-            f"The moved prompt would take the place of its source {name}: give a tag."
-        )
+        raise ConfigError(f"The moved prompt would replace its source {name}; give a tag.")
     return moved, store.add(moved, name, replace=True) if keep else name
 
 
