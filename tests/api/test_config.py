@@ -49,6 +49,7 @@ def test_settings_beside_a_config_are_not_dropped(tmp_path):
     ("task", "folder"),
     [
         ("films.csv", "films@m-soft-prompt"),
+        ("tasks/films.yaml", "films@m-soft-prompt"),
         ("hub:me/bar-1.0", "bar-1.0@m-soft-prompt"),
         ("lama/P19", "P19@m-soft-prompt"),
     ],

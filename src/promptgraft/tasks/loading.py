@@ -128,7 +128,8 @@ def name_of(data: str) -> str:
     """A task's name from its data: what stands in a file name and in task@model. That of a name is
     itself."""
     local = data.removeprefix("hub:").rstrip("/")
-    last = stem(Path(local)) if format_of(Path(local)) else local.rpartition("/")[2]
+    file = format_of(Path(local)) or local.endswith(YAML)
+    last = stem(Path(local)) if file else local.rpartition("/")[2]
     return re.sub(r"[^\w.-]+", "-", last or Path(data).resolve().name)
 
 
