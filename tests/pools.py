@@ -35,14 +35,13 @@ def given(model, count=3, kind="soft-prompt", tasks=("toy",), length=LENGTH, tas
     generator = torch.Generator().manual_seed(1)
     start = modules.INITIALISERS["vocabulary"]()
     task = task or a_task(12)
-    blank = layout.shape({n: torch.zeros(length, w) for n, w in layout.widths().items()})
     return across_tasks.Given(
         model,
         layout,
         across_tasks.pool_of(some_prompts(model, count, kind, length), layout),
         lambda: start(model, layout, generator),
         tasks,
-        encode(model, task, task.rows("train"), blank, task.template(model.family)),
+        encode(model, task, task.rows("train"), layout.blank(), task.template(model.family)),
     )
 
 

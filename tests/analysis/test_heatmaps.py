@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from promptgraft.analysis.heatmaps import clustered, save
+from promptgraft.analysis.heatmaps import clustered
+from promptgraft.analysis.pictures import save
 from promptgraft.errors import ConfigError
 
 NAMES = ["a", "b", "c", "d", "e"]

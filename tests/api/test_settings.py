@@ -11,14 +11,18 @@ from promptgraft.errors import ConfigError
     [
         ("task: sst2\nmodel: mini/bert-s", api.TuneConfig, "sst2", "mini/bert-s"),
         ("task: [sst2]\nmodel: [mini/bert-s]", api.TuneConfig, "sst2", "mini/bert-s"),
-        ("task: a+b.csv\nmodel: ./c+d", api.TuneConfig, "a+b.csv", "./c+d"),  # names of files
+        ("task: a+b.csv\nmodel: ./c+d", api.TuneConfig, "a+b.csv", "./c+d"),  # they are there
+        ("task: rte+mrpc\nmodel: m\nmethod: mpt", api.JointConfig, "rte+mrpc", "m"),
         ("task: [rte, mrpc]\nmodel: m\nmethod: mpt", api.JointConfig, "rte+mrpc", "m"),
         ("task: sst2\nmodel: [a, b]", api.SharedConfig, "sst2", "a+b"),
         ("task: rte+mrpc\nmodel: m\nsampling: uniform", api.JointConfig, "rte+mrpc", "m"),
         ("task: sst2\nmodel: a+b\nwords: 100", api.SharedConfig, "sst2", "a+b"),
     ],
 )
-def test_a_file_says_what_it_asks_for(tmp_path, written, kind, task, model):
+def test_a_file_says_what_it_asks_for(tmp_path, monkeypatch, written, kind, task, model):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a+b.csv", "c+d"):
+        (tmp_path / name).touch()
     file = tmp_path / "run.yaml"
     file.write_text(written)
     found = api.settings(file, {"steps": 7})

@@ -72,6 +72,16 @@ def test_values_are_yaml_and_dots_nest():
     }
 
 
+def test_texts_are_taken_as_they_are():
+    class Config(BaseModel):
+        template: str | None = None
+        tag: str = ""
+
+    got = parse_settings(["template={prompt} {text}", "tag=2", "lr=2"], Config)
+    assert got == {"template": "{prompt} {text}", "tag": "2", "lr": 2}
+    assert parse_settings(["template=none"], Config) == {"template": None}
+
+
 @pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1,\n", "\xff"])
 def test_a_file_that_is_not_settings(tmp_path, content):
     file = tmp_path / "run.yaml"

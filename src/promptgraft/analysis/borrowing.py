@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from promptgraft import files
-from promptgraft.analysis.heatmaps import CELL, heatmap, save
+from promptgraft.analysis.heatmaps import CELL, heatmap
+from promptgraft.analysis.pictures import save
 from promptgraft.tasks import name_of
 from promptgraft.transfer.across_tasks import SIMILARITIES, Transfer, vectors
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from promptgraft import files
+from promptgraft.analysis import pictures
 from promptgraft.errors import BadFileError
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ def thinned(lines: Sequence[Line], most: int = 60) -> tuple[float, ...]:
 
 def save(lines: Sequence[Line], score: str, file: Path) -> None:
     """Draw the curves into a picture, PNG or SVG by the file's ending; `score` as for `draw`."""
-    figure = draw(lines, score)
-    with files.whole_file(file) as temporary:
-        figure.savefig(temporary, format=file.suffix[1:], dpi=144)
+    pictures.save(draw(lines, score), file)
 
 
 def draw(lines: Sequence[Line], score: str, text: str = "black") -> Figure:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-
-from promptgraft import files
-from promptgraft.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,14 +15,6 @@ if TYPE_CHECKING:
 
 CELL = 0.42  # inches of a cell's side
 NUMBERED = 24  # columns up to which the numbers are written into the cells
-
-
-def save(figure: Figure, file: Path) -> None:
-    """Write a picture, PNG or SVG by the file's ending. Raises ConfigError for another."""
-    if file.suffix not in (".png", ".svg"):
-        raise ConfigError(f"A picture is written as .png or .svg, not {file.name}.")
-    with files.whole_file(file) as temporary:
-        figure.savefig(temporary, format=file.suffix[1:], dpi=144)
 
 
 def heatmap(

@@ -72,8 +72,7 @@ def prepare(
     def draw() -> Start:
         return initialiser(model, layout, generator)
 
-    blank = layout.shape({n: torch.zeros(layout.length, w) for n, w in layout.widths().items()})
-    encoded = encode(model, task, task.rows("train"), blank, template)
+    encoded = encode(model, task, task.rows("train"), layout.blank(), template)
     objective = learned = Objective(model, task, config.objective, template)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)

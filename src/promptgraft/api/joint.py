@@ -211,9 +211,8 @@ def prepare_jointly(
     def draw() -> Start:
         return initialiser(model, layout, generator)
 
-    blank = layout.shape({n: torch.zeros(layout.length, w) for n, w in layout.widths().items()})
     encoded = [
-        encode(model, task, task.rows("train"), blank, template)
+        encode(model, task, task.rows("train"), layout.blank(), template)
         for task, template in zip(chosen, templates, strict=True)
     ]
     for number, rows in enumerate(encoded):

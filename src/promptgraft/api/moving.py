@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from promptgraft import tasks
-from promptgraft.analysis import curves, heatmaps
+from promptgraft.analysis import curves, pictures
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.names import library_name, model_for, plain, resolve, task_for
 from promptgraft.api.tuning import Run, tune
@@ -166,7 +166,7 @@ def refine(
     picture = warm.folder / "warm-and-cold.png"
     runs = {"transferred": warm, "random": cold}
     lines = {name: curves.read(run.folder / "metrics.jsonl") for name, run in runs.items()}
-    heatmaps.save(curves.compare(lines, warm.summary["validation"]), picture)
+    pictures.save(curves.compare(lines, warm.summary["validation"]), picture)
     return Refined(warm, cold, picture)
 
 

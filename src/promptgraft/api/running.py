@@ -25,19 +25,24 @@ def settings(source: Path | None, given: Mapping[str, Any]) -> TuneConfig:
 
     Raises ConfigError for wrong settings, and for several tasks and several models at once.
     """
-    values = merged(source, given)
+    config: TuneConfig = read(kind_of(merged(source, given)), source, given)
+    return config
 
-    def several(names: str, setting: str) -> bool:
-        """`setting` is one that only these runs have."""
-        listed = values.get(names)
-        return (isinstance(listed, list) and len(listed) > 1) or setting in values
 
-    tasks, models = several("task", "sampling"), several("model", "words")
+def kind_of(values: Mapping[str, Any]) -> type[TuneConfig]:
+    """The kind of run that settings, unchecked yet, ask for: several tasks or models are a list, or
+    names with + between, and some settings are those of one kind alone."""
+
+    def several(name: str, own: str) -> bool:
+        given = values.get(name)
+        if isinstance(given, str):
+            given = [given] if Path(given).exists() else given.split("+")
+        return (isinstance(given, list) and len(given) > 1) or own in values
+
+    tasks, models = several("task", own="sampling"), several("model", own="words")
     if tasks and models:
         raise ConfigError("Several models share the prompt of one task: name one task.")
-    kind = JointConfig if tasks else SharedConfig if models else TuneConfig
-    config: TuneConfig = read(kind, source, given)
-    return config
+    return JointConfig if tasks else SharedConfig if models else TuneConfig
 
 
 def run(

@@ -55,11 +55,11 @@ def command(
     with terminal.waiting("comparing"):
         found = understanding.clusters(patterns, by, count, Library(library))
     if picture is not None:
-        from promptgraft.analysis import heatmaps
+        from promptgraft.analysis import heatmaps, pictures
 
         title = f"similarity: {by}" + (", (1 + cos) / 2" if by in ("cosine", "tokens") else "")
         figure, _ = heatmaps.clustered(found.similarity, found.names, found.groups, title)
-        heatmaps.save(figure, picture)
+        pictures.save(figure, picture)
     if values is not None:
         with files.whole_file(values) as temporary, temporary.open("w", newline="") as stream:
             rows = zip(found.names, found.similarity.tolist(), strict=True)

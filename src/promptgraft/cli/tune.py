@@ -147,7 +147,7 @@ def command(
         if processes.first():
             _print(run, store, as_json)
         return
-    settings = api.settings(config, parse_settings(pairs) | given)
+    settings = api.settings(config, parse_settings(pairs, api.TuneConfig) | given)
     if dry_run and isinstance(settings, api.JointConfig | api.SharedConfig):
         raise typer.BadParameter("--dry-run measures one task and one model at a time.")
     if dry_run:

@@ -4,8 +4,9 @@ from promptgraft.models.batch import IGNORED, Batch, Encoded
 from promptgraft.models.cost import Cost
 from promptgraft.models.frozen import FrozenModel
 from promptgraft.models.gather import Emitter, OnePrompt, Prompts, PromptTensors
-from promptgraft.models.geometry import Family, Geometry
+from promptgraft.models.geometry import Geometry
 from promptgraft.models.prompted import Row, Rows
+from promptgraft.prompts.card import Family
 
 __all__ = [
     "IGNORED",

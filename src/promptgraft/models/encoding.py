@@ -7,9 +7,9 @@ from transformers import PreTrainedTokenizerBase
 
 from promptgraft.errors import ConfigError, DataError
 from promptgraft.models.batch import IGNORED, Encoded
-from promptgraft.models.geometry import Family
 from promptgraft.models.template import Decoder, Mask, Start, Target, Template, Text, Virtual
 from promptgraft.models.truncation import Words, shorten
+from promptgraft.prompts.card import Family
 
 
 class Encoder:

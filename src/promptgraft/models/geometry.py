@@ -1,7 +1,7 @@
 """What a model's configuration says about the shape of its prompts."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from transformers import PretrainedConfig
 from transformers.models.auto.modeling_auto import (
@@ -10,8 +10,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from promptgraft.errors import PromptgraftError
-
-Family = Literal["causal", "seq2seq", "masked"]
+from promptgraft.prompts.card import Family
 
 # These count positions from padding_idx + 1, so that they have fewer than they say.
 KIN_OF_ROBERTA = ("camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "xmod")

@@ -26,7 +26,8 @@ from transformers.utils import logging
 
 from promptgraft import files, minis
 from promptgraft.errors import ConfigError, PromptgraftError, did_you_mean
-from promptgraft.models.geometry import Family, family_of
+from promptgraft.models.geometry import family_of
+from promptgraft.prompts.card import Family
 
 AUTO: dict[Family, Any] = {
     "causal": AutoModelForCausalLM,

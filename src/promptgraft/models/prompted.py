@@ -28,10 +28,11 @@ from promptgraft.models.gather import (
     merge_vectors,
     prefix_length_of,
 )
-from promptgraft.models.geometry import Family, geometry_of
+from promptgraft.models.geometry import geometry_of
 from promptgraft.models.port import Port, SitePrefix
 from promptgraft.models.template import Template, parse
 from promptgraft.prompts import ModelReference
+from promptgraft.prompts.card import Family
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row | str]

@@ -2,9 +2,10 @@
 
 from promptgraft.modules import direct, reparameterised  # they register themselves
 from promptgraft.modules.initialisers import INITIALISERS, Initialiser
-from promptgraft.modules.layout import Kind, Layout, layout
+from promptgraft.modules.layout import Layout, layout
 from promptgraft.modules.module import MODULES, PromptModule, Start, build, value_of
 from promptgraft.modules.wording import Wording, as_slots
+from promptgraft.prompts.card import Kind
 
 __all__ = [
     "INITIALISERS",

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+import torch
 from torch import Tensor
 
 from promptgraft.errors import ConfigError
 from promptgraft.models import FrozenModel, PromptTensors
-
-Kind = Literal["soft-prompt", "prefix"]
+from promptgraft.prompts.card import Kind
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,10 @@ class Layout:
     def numbers(self) -> int:
         """Numbers of the whole prompt: what is stored once the network that emits it is dropped."""
         return self.length * sum(self.widths().values())
+
+    def blank(self) -> PromptTensors:
+        """A prompt of zeros, to render rows for."""
+        return self.shape({n: torch.zeros(self.length, w) for n, w in self.widths().items()})
 
     def shape(self, tables: Mapping[str, Tensor]) -> PromptTensors:
         """Tables [P, width] to prompt tensors: [P, D], or [L, 2, P, H_kv, d_head] by site.

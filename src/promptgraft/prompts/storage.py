@@ -33,7 +33,7 @@ CARD, TENSORS, README = "prompt.json", "prompt.safetensors", "README.md"
 MODULE, MODULE_TENSORS = "module.json", "module.safetensors"
 FILES = (CARD, TENSORS, README, MODULE, MODULE_TENSORS)
 
-_PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
+PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
 _AGAIN = "Copy or save the prompt again."
 
 Result = TypeVar("Result")
@@ -227,12 +227,17 @@ def _checked(folder: Path, name: str, hashes: Mapping[str, str]) -> bytes:
     data = _bytes(folder / name)
     if hashlib.sha256(data).hexdigest() == hashes[name]:
         return data
-    if data.startswith((b"PK\x03\x04", b"\x80")) and data[8:9] != b"{":  # not a safetensors header
+    if is_pickle(data):
         raise BadFileError(f"{folder / name}: a pickle, which is never opened. {_AGAIN}")
     raise BadFileError(
         f"{folder / name}: damaged or of another prompt ({len(data)} bytes do not have the "
         f"SHA-256 that {CARD} names). {_AGAIN}"
     )
+
+
+def is_pickle(data: bytes) -> bool:
+    """Whether a file that begins so is a pickle, or an archive of some as PyTorch writes them."""
+    return data.startswith((b"PK\x03\x04", b"\x80")) and data[8:9] != b"{"  # safetensors' header
 
 
 def _tensors(data: bytes, file: Path) -> dict[str, Tensor]:
@@ -282,7 +287,7 @@ def _missing(file: Path) -> BadFileError:
         return BadFileError(
             f"{folder}: a file; expected the folder that was saved, with {CARD} and {TENSORS}."
         )
-    pickles = sorted(other.name for other in folder.iterdir() if other.suffix in _PICKLES)
+    pickles = sorted(other.name for other in folder.iterdir() if other.suffix in PICKLES)
     hint = f" {', '.join(pickles)}: pickles are never opened." if pickles else ""
     return BadFileError(f"{file}: missing; a saved prompt has {CARD} and {TENSORS}.{hint}")
 

@@ -308,7 +308,8 @@ def claims(study: PrefixTuning) -> list[Claim]:
 def samples(study: PrefixTuning) -> list[Table]:
     """What both wrote from the first tables of the test split (the paper's table 6)."""
     task = study.task(Data("webnlg"))
-    inputs = task.subset("test", study.usual.get("test_rows", 100), 0).rows("test")
+    count = study.usual.get("test_rows")
+    inputs = (task if count is None else task.subset("test", count, 0)).rows("test")
     rows = []
     ways = {"prefix": study.prefix(), "fine-tuning": study.way("fine-tuning")}
     written = {n: study.runs(study.writer, Data("webnlg"), w)[0].texts for n, w in ways.items()}

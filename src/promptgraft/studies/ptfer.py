@@ -169,8 +169,10 @@ def claims(moves: Moves) -> list[Claim]:
         direct, same = _over(moves, Direct(), equal), _over(moves, PAPER, equal)
         found.insert(0, Claim("transfer beats direct copying", difference(same, direct)))
     if len(moves.names) > 2:
-        two, best_of_two = _dual(moves)
-        found.append(Claim("two sources beat the mean of each alone", difference(two, best_of_two)))
+        two, mean_of_each = _dual(moves)
+        found.append(
+            Claim("two sources beat the mean of each alone", difference(two, mean_of_each))
+        )
     return found
 
 

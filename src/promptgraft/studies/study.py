@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from promptgraft import files
+from promptgraft.analysis import pictures
 from promptgraft.studies.setting import Setting
 from promptgraft.studies.tables import Table
 
@@ -44,8 +45,7 @@ def run(study: Study[Measurer], setting: Setting, parts: Sequence[str]) -> Path:
                 table.save(setting.folder)
                 written.append(str(table))
         else:
-            with files.whole_file(setting.folder / f"{part}.png") as temporary:
-                found.savefig(temporary, format="png", dpi=144)
+            pictures.save(found, setting.folder / f"{part}.png")
             written.append(f"![{part}]({part}.png)")
         with files.whole_file(page) as temporary:
             temporary.write_text("\n\n".join(written) + "\n")

@@ -109,18 +109,27 @@ def _read_yaml(source: str | Path) -> dict[str, Any]:
     return loaded
 
 
-def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
+def parse_settings(texts: Sequence[str], config: type[BaseModel] | None = None) -> dict[str, Any]:
     """["lr=0.1", "data.text=review"] as a mapping; values are read as YAML, dots nest.
+
+    config  whose settings that are texts are not read as YAML: template={prompt} is no mapping
 
     Raises ConfigError for an item without "=".
     """
+    fields = config.model_fields if config is not None else {}
     settings: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise ConfigError(f"Expected key=value, got {text!r}; for example lr=0.01.")
+        if value.lower() == "none":
+            put(settings, key, None)
+            continue
+        if key in fields and fields[key].annotation in (str, str | None):
+            put(settings, key, value)
+            continue
         try:
-            put(settings, key, None if value.lower() == "none" else yaml.safe_load(value))
+            put(settings, key, yaml.safe_load(value))
         except yaml.YAMLError:
             put(settings, key, value)
     return settings

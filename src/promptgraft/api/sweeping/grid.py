@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from promptgraft import tasks
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.joint import JointConfig
+from promptgraft.api.running import kind_of
 from promptgraft.errors import ConfigError, DataError
 from promptgraft.library import names
 from promptgraft.tasks.sampling import data_hash
@@ -72,7 +73,7 @@ class Job:
 
 def unpack(settings: Mapping[str, Any]) -> Job:
     """The job that was packed; nobody asks it for its name any more."""
-    return Job({}, _kind(settings).model_validate(settings))
+    return Job({}, kind_of(settings).model_validate(settings))
 
 
 def jobs(sweep: SweepConfig, folder: Path) -> list[Job]:
@@ -97,7 +98,7 @@ def jobs(sweep: SweepConfig, folder: Path) -> list[Job]:
             put(settings, key, copy.deepcopy(value))
         places = {key.split(".")[0]: "grid" for key in point}
         problems = [f"{name}: a sweep gives each job its own." for name in OWN if name in settings]
-        kind = _kind(settings)
+        kind = kind_of(settings)
         try:
             config = kind.model_validate(settings)
         except ValidationError as error:
@@ -127,10 +128,6 @@ def jobs(sweep: SweepConfig, folder: Path) -> list[Job]:
 def shown(value: Any) -> str:
     """A value as a person writes it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _kind(settings: Mapping[str, Any]) -> type[TuneConfig]:
-    return JointConfig if "+" in str(settings.get("task")) else TuneConfig
 
 
 def _rows(config: TuneConfig, read: dict[str, list[str]]) -> list[str]:

@@ -13,8 +13,7 @@ from torch import Tensor
 import promptgraft
 from promptgraft.errors import BadFileError, PromptgraftError, did_you_mean
 from promptgraft.prompts import ModelReference, PromptCard, SoftPrompt, now
-
-PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
+from promptgraft.prompts.storage import PICKLES, is_pickle
 
 
 def read(file: Path, key: str | None = None) -> dict[str, Tensor]:
@@ -84,9 +83,7 @@ def refuse_pickle(file: Path) -> None:
     """Raise BadFileError for a file that only unpickling could read."""
     with file.open("rb") as opened:
         begin = opened.read(9)
-    if file.suffix in PICKLES or (
-        begin.startswith((b"PK\x03\x04", b"\x80")) and begin[8:9] != b"{"
-    ):
+    if file.suffix in PICKLES or is_pickle(begin):
         raise BadFileError(
             f"{file}: a pickle, which is never opened: it may run any program. "
             "Write the tensors as safetensors where the file comes from."

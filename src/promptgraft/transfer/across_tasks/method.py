@@ -78,7 +78,8 @@ class Given:
 class Transfer(PromptModule):
     """A prompt module that is built from a pool of source prompts.
 
-    adapts  whether each row gets a prompt of its own, so that no one value can hold it
+    adapts  whether no one value can hold what it does: each row gets a prompt of its own, or the
+            input's embeddings are changed
     joint   whether several target tasks can be tuned together
     tuned   a copy of the model whose weights are trained with the prompt; it is run in the place
             of the frozen one, and stored beside the prompt (`state` is without it)
