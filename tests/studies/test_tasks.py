@@ -69,7 +69,13 @@ def test_crosspt_writes_its_page_and_goes_on_where_it_was(place, capsys, monkeyp
         monkeypatch.setattr(crosspt_figures, name, ("SL", "SILP"))
     monkeypatch.setattr(crosspt, "MINIATURE", {"test_rows": 4, "evaluate_rows": 4, "samples": 0})
     words = ["study", "crosspt", "-m", "./t5", "--seeds", "1"]
-    parts = ("methods", "reliance", *(f"figure-{number}" for number in (2, 3, 7, 8, 9)))
+    parts = (
+        "glue-16",
+        "glue-32",
+        "others-32",
+        "reliance",
+        *(f"figure-{number}" for number in (2, 3, 7, 8, 9)),
+    )
     words += [option for part in parts for option in ("--part", part)]
     ran(words, capsys)
     page = place / "studies" / "crosspt" / "README.md"

@@ -183,15 +183,6 @@ def methods(study: CrossPT, group: str, few: int) -> list[Table]:
     return [table, published()[name]]
 
 
-def tables(study: CrossPT) -> list[Table]:
-    """Both groups at 32 rows, the first at 16."""
-    return [
-        *methods(study, "glue", 16),
-        *methods(study, "glue", 32),
-        *methods(study, "others", 32),
-    ]
-
-
 def others(study: CrossPT) -> list[Table]:
     """Tables 2 and 3: other methods on GLUE's tasks, with all rows and with few."""
     found: list[Table] = []

@@ -124,7 +124,10 @@ STUDIES.items["crosspt"] = Study(
     crosspt.CrossPT,
     _of_tasks,
     {
-        "methods": crosspt.tables,
+        **{
+            f"{group}-{few}": lambda study, group=group, few=few: crosspt.methods(study, group, few)  # type: ignore[misc]
+            for group, few in (("glue", 16), ("glue", 32), ("others", 32))
+        },
         "others": crosspt.others,
         "reliance": crosspt.reliance,
         "claims": lambda study: [claims.table_of(crosspt.claims(study))],
