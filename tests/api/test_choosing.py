@@ -30,7 +30,7 @@ def stopping(at):
 def pools(tmp_path_factory):
     """Sources that know the toy task, that know its opposite, and that know nothing of it."""
     folder = tmp_path_factory.mktemp("pools")
-    library, model, task = Library(folder / "library"), tiny("bert"), a_task()
+    library, model, task = Library(folder / "library"), tiny("gpt2"), a_task()
     rows = task.rows("train")
     opposite = [{**row, "label": 1 - row["label"]} for row in rows]
     for name, given in (("helpful", rows), ("harmful", opposite)):
@@ -44,20 +44,20 @@ def pools(tmp_path_factory):
 
 
 def tune(pools, folder, source, **settings):
-    chosen = {"method": "auto", "pool": f"toy@tiny/bert:{source}", "out": folder / "run"} | FEW
+    chosen = {"method": "auto", "pool": f"toy@tiny/gpt2:{source}", "out": folder / "run"} | FEW
     task = settings.pop("task", a_task(12))
-    return api.tune(model=tiny("bert"), task=task, library=pools, **(chosen | settings))
+    return api.tune(model=tiny("gpt2"), task=task, library=pools, **(chosen | settings))
 
 
 def test_a_pool_that_helps_is_borrowed_from(pools, tmp_path):
     run = tune(pools, tmp_path, "helpful")
     choice = run.prompt.card.hyperparameters["choice"]
     assert choice["chosen"] == "best-source"
-    assert choice["because"].startswith("best-source changes the loss of rows left out by -0.")
+    assert choice["because"].startswith("best-source changes the errors of a row left out by -0.")
     assert choice["rows"] == 12
     assert choice["loss"]["best-source"] < choice["loss"]["private"]
     assert run.prompt.card.method == "spot"
-    assert [parent.name for parent in run.prompt.card.parents] == ["toy@tiny/bert:helpful"]
+    assert [parent.name for parent in run.prompt.card.parents] == ["toy@tiny/gpt2:helpful"]
     assert json.loads((run.folder / "results.json").read_text())["choice"] == choice
     assert not (run.folder / choosing.KEPT).exists()
 
@@ -70,36 +70,38 @@ def test_a_pool_that_harms_is_left_alone(pools, tmp_path):
     assert "nothing is borrowed" in choice["because"]
     assert (run.prompt.card.method, run.prompt.card.parents) == ("soft-prompt", ())
     alone = api.tune(
-        model=tiny("bert"), task=a_task(12), library=pools, out=tmp_path / "alone", **FEW
+        model=tiny("gpt2"), task=a_task(12), library=pools, out=tmp_path / "alone", **FEW
     )
     assert torch.equal(run.prompt.vectors, alone.prompt.vectors)
 
 
 def test_a_wording_is_borrowed_from_as_well(pools, tmp_path, monkeypatch):
     """Without a pool too; the one that fits the training rows best, and its words alone."""
-    task = replace(a_task(12), manual={"masked": ("{text} is {mask}", "good {text} it {mask}")})
-    monkeypatch.setattr(choosing, "decide", lambda losses, margin: {"chosen": sorted(losses)[-1]})
+    task = replace(a_task(12), manual={"causal": ("{text} is", "good {text} it")})
+    monkeypatch.setattr(choosing, "decide", lambda losses, *_: {"chosen": sorted(losses)[-1]})
     run = tune(pools, tmp_path, "", task=task, pool=[])
     card = run.prompt.card
     assert card.hyperparameters["choice"]["chosen"] == "wording"
-    assert card.template in ("{text} {prompt:1} {mask}", "{prompt:1} {text} {prompt:1} {mask}")
-    assert card.hyperparameters["init_text"] in task.manual["masked"]
+    assert card.template in ("{text} {prompt:1}", "{prompt:1} {text} {prompt:1}")
+    assert card.hyperparameters["init_text"] in task.manual["causal"]
     assert (card.hyperparameters["objective"], len(run.prompt)) == ("choices", card.length)
     with pytest.raises(ConfigError, match="nothing to borrow from"):
-        tune(pools, tmp_path, "", task=task, pool=[], template="{text} {prompt} {mask}")
+        tune(pools, tmp_path, "", task=task, pool=[], template="{text} {prompt}")
 
 
 def test_it_is_decided_by_paired_differences():
     private = [1.0, 2.0, 3.0, 4.0]
     steady = [loss - 0.1 for loss in private]
-    found = choosing.decide({"private": private, "steady": steady}, margin=1.0)
+    found = choosing.decide({"private": private, "steady": steady}, 1.0, "nats")
     assert found["chosen"] == "steady"
     assert found["judged"]["steady"]["gain"] == pytest.approx(0.1)
     lucky = [1.0, 2.0, 3.0, 0.0]  # better by 1 on average, with a standard error of 1
-    assert choosing.decide({"private": private, "lucky": lucky}, margin=1.01)["chosen"] == "private"
-    assert choosing.decide({"private": private, "lucky": lucky}, margin=0.99)["chosen"] == "lucky"
+    assert (
+        choosing.decide({"private": private, "lucky": lucky}, 1.01, "nats")["chosen"] == "private"
+    )
+    assert choosing.decide({"private": private, "lucky": lucky}, 0.99, "nats")["chosen"] == "lucky"
     both = {"private": private, "steady": steady, "lucky": lucky}
-    assert choosing.decide(both, margin=1.01)["chosen"] == "steady"
+    assert choosing.decide(both, 1.01, "nats")["chosen"] == "steady"
 
 
 def test_every_row_is_left_out_once_and_equal_inputs_together():
@@ -123,29 +125,29 @@ def test_no_other_split_is_looked_at(pools, tmp_path):
     hidden = {"validation": Split(forbidden), "test": Split(forbidden)}
     task = replace(task, splits={**task.splits, **hidden})
     config = api.TuneConfig(
-        model="tiny/bert",
+        model="tiny/gpt2",
         task="toy",
         method="auto",
-        pool=["toy@tiny/bert:helpful"],
+        pool=["toy@tiny/gpt2:helpful"],
         out=tmp_path / "run",
         **FEW,
     )
-    decided = choosing.choose(config, tiny("bert"), task, pools)
+    decided = choosing.choose(config, tiny("gpt2"), task, pools)
     assert decided.method == "spot"
 
 
 def test_stopped_while_choosing_it_goes_on_where_it_was(pools, tmp_path, monkeypatch):
-    model = tiny("bert")
-    model.save(tmp_path / "bert")
+    model = tiny("gpt2")
+    model.save(tmp_path / "gpt2")
     lines = [f"{row['text']} {n},{row['label']}" for n, row in enumerate(a_task(60).rows("train"))]
     (tmp_path / "toy.csv").write_text("\n".join(["text,label", *lines]))
     settings = {
-        "model": str(tmp_path / "bert"),
+        "model": str(tmp_path / "gpt2"),
         "task": str(tmp_path / "toy.csv"),
         "data": {"verbalizer": {"0": "bad", "1": "good"}},
         "few_shot": 6,
         "method": "auto",
-        "pool": "toy@tiny/bert:helpful",
+        "pool": "toy@tiny/gpt2:helpful",
         "library": pools,
     } | FEW
     monkeypatch.chdir(tmp_path)

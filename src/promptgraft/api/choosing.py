@@ -1,12 +1,14 @@
-"""`method=auto`: borrow, from a pool or the task's wording, only where that helps on examples held
-out of training.
+"""`method=auto`: borrow, from a pool or the task's wording, only where that helps on rows left out
+of training.
 
 Without either, for tasks whose answer is written: the prefix that does best with few rows.
 
 Some ways to borrow and the private prompt, which borrows nothing, are tuned on parts of the
-training rows and judged by the loss of the rows left out: every row is left out once. Validation
-and test rows are not looked at. One that borrows is chosen if it is better by more than its
-standard error; else the private prompt is, so that a pool that does harm is left alone.
+training rows and judged by the rows left out: by errors where answers are chosen, else by the loss.
+(Of few rows the loss is no judge of answers: it prefers prompts that leave all open.) Every row is
+left out once. Validation and test rows are not looked at. One that borrows is chosen if it is
+better by more than its standard error; else the private prompt is, so that a pool that does harm is
+left alone.
 """
 
 import json
@@ -31,7 +33,7 @@ from promptgraft.models import FrozenModel
 from promptgraft.tasks import Row, Task
 from promptgraft.tasks.sampling import content, ranked
 from promptgraft.tasks.task import Split
-from promptgraft.training import Objective, Report, encode, read, train
+from promptgraft.training import Objective, Report, encode, predict, read, train
 from promptgraft.training.objective import labels_in
 
 PRIVATE = "private"
@@ -46,7 +48,7 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {  # ways to borrow: settings of a
 }
 KEPT = "choosing.json"  # losses measured so far, while a choice is under way
 WRITING = {"method": "prefix", "module": "mlp"}  # by scripts/better_prefixes.py
-MOST = 100  # rows of a part whose loss is measured, at most
+MOST = 100  # rows of a part that are judged, at most
 
 
 class AutoSettings(BaseModel):
@@ -60,7 +62,8 @@ class AutoSettings(BaseModel):
     folds: int = Field(default=3, ge=2)
     """Parts of the training rows; each is left out once."""
     margin: float = Field(default=1.0, ge=0)
-    """Standard errors of the mean difference by which borrowing must be better."""
+    """Standard errors of the mean difference by which borrowing must be better; at 0 it is enough
+    to be better at all."""
 
     @field_validator("candidates", mode="before")
     @classmethod
@@ -137,7 +140,7 @@ def choose(
         for name in candidates(config, task)
     }
     if "wording" in ways:
-        ways["wording"]["objective"] = _judged_over(model, task)
+        ways["wording"]["objective"] = _objective(model, task)
     folder = config.folder()
     begin(folder, config, resume=False)
     kept = folder / KEPT
@@ -163,18 +166,19 @@ def choose(
             done += 1
             _write(kept, losses)
     flat = {name: [loss for part in losses[name] for loss in part] for name in ways}
-    choice = decide(flat, settings.margin)
+    choice = decide(flat, settings.margin, "errors" if task.verbalizer else "nats")
     choice |= {"folds": settings.folds, "pool": list(pool)}
     decided = {**ways[choice["chosen"]], "choice": choice, "out": folder}
     kept.unlink()
     return config.model_copy(update=decided)
 
 
-def decide(losses: Mapping[str, Sequence[float]], margin: float) -> dict[str, Any]:
+def decide(losses: Mapping[str, Sequence[float]], margin: float, unit: str) -> dict[str, Any]:
     """What to choose and why: `chosen`, `because`, and the numbers it was decided by.
 
-    losses  of every way, PRIVATE among them, for the same rows: nats per label
+    losses  of every way, PRIVATE among them, for the same rows
     margin  standard errors by which the mean difference must be above zero
+    unit    of the losses: errors, 0 or 1 for each row, or nats per label
     """
     private = torch.tensor(losses[PRIVATE])
     judged: dict[str, dict[str, float]] = {}
@@ -186,14 +190,15 @@ def decide(losses: Mapping[str, Sequence[float]], margin: float) -> dict[str, An
     best = max(judged, key=lambda name: judged[name]["gain"])
     chosen = max(better, key=lambda name: judged[name]["gain"]) if better else PRIVATE
     name = chosen if better else best
-    size = f"{-judged[name]['gain']:+.3f} ± {judged[name]['standard_error']:.3f} nats"
-    because = f"{name} changes the loss of rows left out by {size}"
+    size = f"{-judged[name]['gain']:+.3f} ± {judged[name]['standard_error']:.3f}"
+    because = f"{name} changes the {unit} of a row left out by {size}"
     if not better:
         because += f", which is not {margin:g} standard errors below zero: nothing is borrowed"
     return {
         "chosen": chosen,
         "because": because,
         "rows": len(private),
+        "unit": unit,
         "loss": {name: sum(own) / len(own) for name, own in losses.items()},
         "judged": judged,
     }
@@ -243,21 +248,25 @@ def _losses(
     library: Library | None,
     report: Callable[[Report], None] | None,
 ) -> list[float]:
-    """Tune on some rows; the loss of each row left out, in nats per label."""
+    """Tune on some rows; the loss of each row left out, as `decide` takes it."""
     part = replace(task, splits={"train": Split.of(rows)})
     job = prepare(config, model, part, library)
     with TemporaryDirectory() as folder:
         train(job.module, job.encoded, job.objective, config.training(), Path(folder),
               report=report)  # fmt: skip
-    judge = Objective(model, task, _judged_over(model, task), job.template)
+    judged = left_out[:MOST]
     with torch.no_grad():
-        encoded = encode(model, task, left_out[:MOST], job.module(), job.template)
-        return [judge(job.module, [row]).item() / labels_in([row]) for row in encoded]
+        if task.verbalizer:
+            answers = predict(model, task, judged, job.module, job.template)
+            pairs = zip(answers, judged, strict=True)
+            return [float(answer != task.answer(row)) for answer, row in pairs]
+        encoded = encode(model, task, judged, job.module(), job.template)
+        loss = Objective(model, task, template=job.template)
+        return [loss(job.module, [row]).item() / labels_in([row]) for row in encoded]
 
 
-def _judged_over(model: FrozenModel, task: Task) -> Literal["choices", "vocabulary"]:
-    """The label words alone where they can be told apart so: a source that only knows which words
-    are answers would seem good otherwise."""
+def _objective(model: FrozenModel, task: Task) -> Literal["choices", "vocabulary"]:
+    """The label words alone, where they can be told apart so."""
     try:
         Objective(model, task, "choices")
     except ConfigError:
