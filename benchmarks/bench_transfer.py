@@ -61,7 +61,8 @@ def spaces(size: Size) -> tuple[Sent, Space]:
     words = tuple(f" {i}" for i in range(size.anchors))
     source, target = table(size.anchors, size.source, 1), table(size.anchors, size.target, 2)
     vectors = torch.randn(size.rows, size.source, generator=torch.Generator().manual_seed(3))
-    model = SimpleNamespace(name="random", reference=SimpleNamespace(fingerprint="0" * 64))
+    reference = SimpleNamespace(fingerprint="0" * 64)
+    model = SimpleNamespace(name="random", reference=reference, dtype=torch.float32)
     return (
         Sent(vectors, Space(source, source, words, model)),
         Space(target, target, words, model),

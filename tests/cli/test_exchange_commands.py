@@ -84,3 +84,16 @@ def test_out_to_peft_and_back(run, place):
 )
 def test_wrong_usage(run, words):
     assert run(*words)[0] == 2
+
+
+def test_of_many_tensors_all_come_in_or_none(run, place):
+    save_file({name: torch.randn(4, 6) for name in ("a", "b")}, place / "prompts.safetensors")
+    words = ("import", "--tensor", "prompts.safetensors", "--model", "t5-base")
+    assert run(*words, "--key", "b")[0] == 0
+    code, _, err = run(*words)
+    assert code == 1
+    assert "b@t5-base is in" in err
+    assert len(Library()) == 1
+    code, _, err = run(*words, "--replace", "--rows", "8:12")
+    assert code == 1
+    assert "of its 4 rows none is chosen" in err

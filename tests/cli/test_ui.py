@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -49,3 +50,13 @@ def test_it_serves_until_it_is_stopped(tmp_path):
             assert server.wait(60) in (0, 130, -signal.SIGINT)
     finally:
         server.kill()
+
+
+def test_a_port_that_is_taken(command):
+    pytest.importorskip("gradio", reason="needs gradio: pip install 'promptgraft[ui]'")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, _, told = command("ui", "--port", port)
+    assert code == 1
+    assert f"Cannot listen on 127.0.0.1, port {port}" in told
+    assert command("ui", "--port", "99999")[0] == 2

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 import promptgraft as pg
+from promptgraft.api.choosing import AutoSettings
+from promptgraft.transfer import across_models, across_tasks
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
@@ -45,8 +47,13 @@ def test_docstrings_keep_their_columns(site):
 
 def test_the_reference_has_every_public_name():
     text = (DOCS / "reference.md").read_text()
-    shown = set(re.findall(r"^::: promptgraft\.(\w+)", text, flags=re.MULTILINE))
-    assert shown == set(pg.__all__)
+    shown = set(re.findall(r"^::: promptgraft\.([\w.]+)", text, flags=re.MULTILINE))
+    settings = {name for name in shown if name.startswith(("transfer.", "api."))}
+    assert {name.partition(".")[0] for name in shown - settings} == set(pg.__all__)
+    methods = [method.Settings for method in across_tasks.METHODS.items.values()]
+    methods += [*across_models.METHODS.items.values(), AutoSettings]
+    names = {f"{one.__module__}.{one.__qualname__}" for one in methods}
+    assert {f"promptgraft.{name}" for name in settings} == names
 
 
 @pytest.mark.parametrize("picture", sorted(DOCS.glob("pictures/*.svg")), ids=lambda file: file.stem)

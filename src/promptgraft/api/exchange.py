@@ -69,10 +69,20 @@ def import_tensors(
     prompts = []
     for name, vectors in found.items():
         part = vectors if rows is None else vectors[rows]
+        if not len(part):
+            raise ConfigError(f"{file}, {name}: of its {len(vectors)} rows none is chosen.")
         base = base_of(loaded or str(model), vectors.shape[1], family)
         origin = f"{file.name}, {name}"
         prompts.append(tensors.soft_prompt(part, base, task or name, origin, template))
-    return [_keep(library, prompt, tag, replace) for prompt in prompts], reason
+    store = library or Library()
+    names = [library_name(prompt.card, tag) for prompt in prompts]
+    taken = [] if replace else [name for name in names if name in store]
+    if taken:
+        raise PromptgraftError(
+            f"{', '.join(taken[:5])} is in {store.path} already; nothing was taken in. Give a tag, "
+            "or --replace them."
+        )
+    return [store.add(p, n, replace=replace) for p, n in zip(prompts, names, strict=True)], reason
 
 
 def export(

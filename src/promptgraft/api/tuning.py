@@ -25,7 +25,7 @@ from promptgraft.api.job import (
 from promptgraft.api.multitask import begin_with_others
 from promptgraft.api.names import library_name
 from promptgraft.api.samples import with_samples
-from promptgraft.errors import ConfigError
+from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.modules import PromptModule
@@ -154,13 +154,16 @@ def tune(
     state = _module_state(config, job.module) if config.keep_module else None
     state = kept or state
     prompts.save(prompt, folder, state)
-    name = str(folder)
-    if not own_model:
-        store = library or Library()
-        name = store.add(prompt, library_name(card, config.tag), state, replace=True)
     summary = summary_of(job, outcome, evaluation, test) | {"borrowed": shares}
     summary["choice"] = config.choice
     write_results(folder, summary)
+    name = str(folder)
+    if not own_model:
+        store = library or Library()
+        try:
+            name = store.add(prompt, library_name(card, config.tag), state, replace=True)
+        except PromptgraftError as error:
+            raise type(error)(f"{error}\nThe prompt and its results are in {folder}.") from error
     adaptive = tuned if isinstance(tuned, AdaptivePrompt) else None
     return Run(prompt, name, outcome, evaluation, folder, summary, adaptive)
 

@@ -53,7 +53,9 @@ def command(
 
     store = Library(library)
     if duplicates:
-        groups = store.duplicates()
+        listed = {entry.name for entry in store.list(pattern, where)}
+        among = ([name for name in group if name in listed] for group in store.duplicates())
+        groups = [group for group in among if len(group) > 1]
         if as_json:
             terminal.print_json(groups)
         for group in () if as_json else groups:

@@ -38,7 +38,7 @@ def command(
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0: any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
     keys: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Who may use it. Without it only this machine may."),

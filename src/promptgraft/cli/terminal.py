@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import textwrap
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 SMALL_SCALES = ("nist", "cider")  # metrics that papers print with two decimals
 LONGEST = 300  # characters of a sample's line
+FIELD = 2000  # of a line of a card
 WIDTH = 96  # of a line of scores
 PAUSE = 30.0  # seconds between the lines of a run that no one watches
 
@@ -44,6 +46,7 @@ def print_json(value: Any) -> None:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as their longest cell, under their names; numbers at the right."""
+    rows = [list(map(harmless, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     right = [all(_is_number(row[n]) for row in rows) for n in range(len(head))]
     for line in (head, *rows):
@@ -58,17 +61,25 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Names and values, one pair to a line; a value's further lines under its first."""
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        first, *more = value.split("\n")
+        first, *more = map(harmless, value.split("\n"))
         print(f"{name.ljust(width)}  {first}".rstrip())
         for line in more:
             print(" " * width + f"  {line}")
 
 
+def harmless(text: str) -> str:
+    """Text of a card, which others may have written, for a terminal: no control characters and no
+    marks of direction, and not without end."""
+    kept = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[:FIELD])
+    return kept + (f" … ({len(text):,} characters)" if len(text) > FIELD else "")
+
+
 def sparkline(values: Sequence[float]) -> str:
-    """A curve in one line of blocks, lowest to highest."""
-    low, high = min(values), max(values)
+    """A curve in one line of blocks, lowest to highest; what is not finite is left out."""
+    drawn = [value for value in values if math.isfinite(value)]
+    low, high = min(drawn, default=0.0), max(drawn, default=0.0)
     step = (high - low) / 7 or 1
-    return "".join("▁▂▃▄▅▆▇█"[round((value - low) / step)] for value in values)
+    return "".join("▁▂▃▄▅▆▇█"[round((value - low) / step)] for value in drawn)
 
 
 def scores(found: Scores) -> str:

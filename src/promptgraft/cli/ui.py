@@ -27,7 +27,7 @@ def command(
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0: any that is free.")] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 7860,
     write: Annotated[
         bool, typer.Option("--write", help="Allow to keep moved prompts and to tune.")
     ] = False,
@@ -38,6 +38,8 @@ def command(
     Find prompts and read their cards, ask several of them the same, see how alike they are, move
     them to other models; with --write also keep and tune. It asks no other machine for anything.
     """
+    import socket
+
     from promptgraft.errors import ConfigError
 
     if write and host not in LOOPBACK:
@@ -53,12 +55,17 @@ def command(
         raise ConfigError(f"The page needs {error.name}: pip install 'promptgraft[ui]'.") from None
     from promptgraft.library import Library
 
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        place = socket.create_server(
+            (host, port), family=family
+        )  # a browser that comes early waits
+    except OSError as error:
+        raise ConfigError(f"Cannot listen on {host}, port {port}: {error.strerror}.") from None
     with terminal.waiting("laying out the page"):
         app = application(Desk(Library(library), model or (), write))
     config = uvicorn.Config(app, host=host, port=port, log_level="warning",
                             timeout_graceful_shutdown=1)  # open tabs never hang up  # fmt: skip
-    place = config.bind_socket()
-    place.listen()  # a browser that comes before all is ready waits
     found = f"[{host}]" if ":" in host else host
     terminal.note(f"http://{found}:{place.getsockname()[1]}  Ctrl-C ends it")
     if host not in LOOPBACK:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from conftest import tiny
-from promptgraft.errors import BadFileError, PromptgraftError
+from promptgraft.errors import BadFileError, PromptgraftError, WrongModelError
 from promptgraft.library.formats import peft as format
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import Prefix, Prompt, PromptCard, SoftPrompt
@@ -297,3 +297,11 @@ def test_pickles_and_damage_are_refused(saved, tmp_path):
     assert "num_virtual_tokens is None" in reason()
     (folder / format.CONFIG).write_text("{")
     assert "not JSON" in reason()
+
+
+def test_a_prefix_of_another_shape_is_refused(saved, tmp_path):
+    model, _ = saved("gpt2")
+    format.write(prefix(model, "self"), model, tmp_path / "adapter")
+    other, _ = saved("gpt2", n_layer=5)
+    with pytest.raises(WrongModelError, match=r"of \(layers, heads, size\) \(\d+, \d+, \d+\)"):
+        format.read(tmp_path / "adapter", other, "t")

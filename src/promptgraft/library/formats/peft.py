@@ -23,7 +23,7 @@ from torch import Tensor
 
 import promptgraft
 from promptgraft import files
-from promptgraft.errors import BadFileError, PromptgraftError
+from promptgraft.errors import BadFileError, PromptgraftError, WrongModelError
 from promptgraft.library.formats.base import base_of
 from promptgraft.library.formats.tensors import refuse_pickle
 from promptgraft.models import FrozenModel
@@ -99,6 +99,12 @@ def read(
             f"virtual tokens, {layers} layers and {heads} heads of keys and values."
         )
     site = table.view(length, layers, 2, heads, -1).permute(1, 2, 0, 3, 4)
+    form = layers, heads, site.shape[-1]
+    if model is not None and form != model.geometry.sites["self"]:
+        raise WrongModelError(
+            f"{folder} holds keys and values of (layers, heads, size) {form}; those of "
+            f"{model.name} are {model.geometry.sites['self']}. Name the model it was tuned on."
+        )
     card = _card("prefix", length, base, task or folder.name, kind, origin)
     return Prefix({"self": site.contiguous()}, card)
 
