@@ -193,7 +193,7 @@ def decide(losses: Mapping[str, Sequence[float]], margin: float, unit: str) -> d
     size = f"{-judged[name]['gain']:+.3f} ± {judged[name]['standard_error']:.3f}"
     because = f"{name} changes the {unit} of a row left out by {size}"
     if not better:
-        because += f", which is not {margin:g} standard errors below zero: nothing is borrowed"
+        because += f", which is not {margin:g} x its error below zero: nothing is borrowed"
     return {
         "chosen": chosen,
         "because": because,
