@@ -136,6 +136,11 @@ class _Parser:
         if operator and self._next.kind not in ("word", "text"):
             self._fail(f"a value is expected after {operator}")
         value = self._take() if operator else None
+        if value is not None and value.kind == "word":
+            if value.text[0] in "=<>":
+                self._fail(f"{operator}{value.text[0]} compares nothing; use = or !=", value)
+            if value.text.endswith("%"):
+                self._fail("a number without % is expected; accuracies are per cent", value)
         return _comparison(field.text, numbers, operator, value)
 
     def _tokens(self) -> list[_Token]:
