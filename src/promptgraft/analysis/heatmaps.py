@@ -42,9 +42,15 @@ def heatmap(
 
 
 def clustered(
-    similarity: Tensor, names: Sequence[str], groups: Sequence[int], title: str
+    similarity: Tensor,
+    names: Sequence[str],
+    groups: Sequence[int],
+    title: str,
+    limits: tuple[float, float] | None = None,
 ) -> tuple[Figure, list[int]]:
     """Similarities [S, S] ordered by group, with a tree of average linkage beside (PTG, Fig. 2).
+
+    limits  of the colours, so that pictures can be compared; default the least and the largest
 
     The tree joins prompts of one group before it joins groups. Returns the picture and the order.
     """
@@ -65,7 +71,8 @@ def clustered(
         tree_place.invert_yaxis()
     shown = [names[node] for node in order]
     ordered = similarity[order][:, order]
-    heatmap(place, ordered, shown, shown, float(ordered.min()), float(ordered.max()), title)
+    low, high = limits or (float(ordered.min()), float(ordered.max()))
+    heatmap(place, ordered, shown, shown, low, high, title)
     for at in range(1, count):
         if groups[order[at]] != groups[order[at - 1]]:
             place.axhline(at - 0.5, color="white", linewidth=2)

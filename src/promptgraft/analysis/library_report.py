@@ -92,7 +92,9 @@ def pictures(listing: Listing) -> list[Picture]:
         for one in likenesses(*space):
             short = [without_model(name) for name in one.names]
             with html.colours_of_the_page():
-                figure, _ = heatmaps.clustered(one.cosines, short, [0] * len(short), "")
+                figure, _ = heatmaps.clustered(
+                    one.cosines, short, [0] * len(short), "", limits=(-1, 1)
+                )
                 svg = html.inline(figure)
             found.append(Picture(one.title, svg, float(figure.get_figwidth()), one.left_out))
     return found
