@@ -1,14 +1,13 @@
 """Look after a library: what resembles what, and the same prompts in fewer bytes."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from promptgraft.api.names import model_for, resolve
+from promptgraft.api.names import is_folder, model_for, resolve
 from promptgraft.errors import PromptgraftError
 from promptgraft.library import Library, Likeness
 from promptgraft.models import FrozenModel
@@ -56,8 +55,7 @@ def similar(
     """
     store = library or Library()
     value = resolve(prompt, store) if isinstance(prompt, str) else prompt
-    listed = isinstance(prompt, str) and not Path(prompt).is_dir()
-    own = store.resolve(prompt) if isinstance(prompt, str) and listed else None
+    own = store.resolve(prompt) if isinstance(prompt, str) and not is_folder(prompt) else None
     if not across:
         return Neighbours(list(store.similar(own or value, count)), [])
     if not isinstance(value, SoftPrompt):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from promptgraft import files
-from promptgraft.api.names import library_name, model_for, plain, resolve
+from promptgraft.api.names import library_name, model_for, refuse_modules, resolve
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.library.formats import base_of, peft, tensors, vllm
@@ -107,7 +107,7 @@ def export(
         raise ConfigError(f"There is no format {format!r}; try {' or '.join(writers)}.")
     value = resolve(prompt, library) if isinstance(prompt, str) else prompt
     frozen = model_for(value, model)
-    plain(prompt, value, frozen, library)
+    refuse_modules(prompt, value, frozen, library)
     writers[format](value, frozen, Path(to), **settings)
     return Path(to)
 

@@ -9,7 +9,7 @@ from typing import Any
 from promptgraft import tasks
 from promptgraft.analysis import curves, pictures
 from promptgraft.api.config import TuneConfig
-from promptgraft.api.names import library_name, model_for, plain, resolve, task_for
+from promptgraft.api.names import library_name, model_for, refuse_modules, resolve, task_for
 from promptgraft.api.tuning import Run, tune
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
@@ -77,7 +77,7 @@ def transfer(
         sources = [sources]
     origins = list(sources or _loaded(values))
     for one, value, origin in zip(given, values, origins, strict=False):  # counts are checked later
-        plain(one, value, origin, store)
+        refuse_modules(one, value, origin, store)
     target = to if isinstance(to, FrozenModel) else FrozenModel.load(to)
     template = template or _template(values[0], origins[0], target)
     if select_on is not None:

@@ -15,14 +15,19 @@ from promptgraft.transfer.across_tasks import AdaptivePrompt, restore
 
 def resolve(name: str, library: Library | None = None) -> Prompt:
     """A prompt by its folder, or by its name in the library."""
-    if (Path(name) / "prompt.json").is_file():
+    if is_folder(name):
         return prompts.load(Path(name))
     return (library or Library()).get(name)
 
 
+def is_folder(name: str) -> bool:
+    """Whether the name is that of a prompt's folder; else it is one of the library."""
+    return (Path(name) / "prompt.json").is_file()
+
+
 def load_module(name: str, library: Library | None = None) -> prompts.ModuleState | None:
     """The module that was kept with a prompt (`keep_module`), or None."""
-    if (Path(name) / "prompt.json").is_file():
+    if is_folder(name):
         return prompts.load_module_state(Path(name))
     return prompts.load_module_state((library or Library()).show(name).path)
 
@@ -40,7 +45,7 @@ def runnable(
     return (restore(state, model, value.card) if state else None) or value
 
 
-def plain(
+def refuse_modules(
     name: str | Prompt, value: Prompt, model: FrozenModel, library: Library | None = None
 ) -> None:
     """Raise PromptgraftError if what was scored under that name is more than the value: a module

@@ -35,8 +35,8 @@ def kind_of(values: Mapping[str, Any]) -> type[TuneConfig]:
 
     def several(name: str, own: str) -> bool:
         given = values.get(name)
-        if isinstance(given, str):
-            given = [given] if Path(given).exists() else given.split("+")
+        if isinstance(given, str) and "+" in given and not Path(given).exists():
+            given = given.split("+")
         return (isinstance(given, list) and len(given) > 1) or own in values
 
     tasks, models = several("task", own="sampling"), several("model", own="words")

@@ -70,6 +70,8 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
 def harmless(text: str) -> str:
     """Text of a card, which others may have written, for a terminal: no control characters and no
     marks of direction, and not without end."""
+    if len(text) <= FIELD and text.isprintable():
+        return text
     kept = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[:FIELD])
     return kept + (f" … ({len(text):,} characters)" if len(text) > FIELD else "")
 

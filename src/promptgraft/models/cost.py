@@ -12,9 +12,9 @@ pass. Counted too much: the first layer's text needs no gradient behind a prefix
 of a shared pass gives nothing but keys and values.
 
 Memory is an estimate: the weights; what the layers keep of each token for the backward pass, which
-is 1.2 times the outputs of their linear layers, and more of the wide ones if the activation after
-them takes several steps or a gate; the logits in float32 with their gradient; and a directly tuned
-prompt with its gradient and Adam's two moments.
+is 1.2 times the outputs of their linear layers, and more of the wide ones that a gate follows; the
+logits in float32 with their gradient; and a directly tuned prompt with its gradient and Adam's two
+moments.
 """
 
 import re

@@ -12,12 +12,11 @@ def min_max_cut(weights: Tensor, groups: Sequence[int]) -> float:
     weights  [S, S] symmetric, not negative; the diagonal counts as inside
     groups   the group of each of the S nodes
     """
-    total = 0.0
-    for group in set(groups):
-        inside = torch.tensor([own == group for own in groups])
-        within = weights[inside][:, inside].sum()
-        total += (weights[inside][:, ~inside].sum() / within).item()
-    return total
+    chosen = torch.unique(torch.tensor(groups), return_inverse=True)[1]
+    member = torch.nn.functional.one_hot(chosen).to(weights.dtype)  # [S, groups]
+    between = member.T @ weights @ member
+    within = between.diagonal()
+    return float(((between.sum(1) - within) / within).sum())
 
 
 def cluster(weights: Tensor, count: int | None = None) -> list[int]:
