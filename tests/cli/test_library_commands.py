@@ -73,6 +73,7 @@ def test_ls_where(run):
     assert code == 1
     assert "no prompt here has a field 'metric.acc'" in err
     assert run("ls", "--duplicates")[1] == "one@bert  one@bert:copy\n"
+    assert run("ls", "two*", "--duplicates")[1] == ""
     assert "No prompts with seed>5" in run("ls", "--where", "seed>5")[2]
 
 
@@ -126,10 +127,12 @@ def test_verify_and_index(run, library):
     assert run("index")[1] == f"3 prompts in {library.path}\n"
 
 
-def test_similar(run):
+def test_similar(run, library):
     lines = run("similar", "one@bert")[1].splitlines()
     assert [line.split()[0] for line in lines] == ["NAME", "one@bert:copy", "two@bert"]
     assert lines[1].split()[1] == "1.000"
+    lines = run("similar", str(library.show("one@bert").path))[1].splitlines()
+    assert {line.split()[0] for line in lines} == {"NAME", "one@bert", "one@bert:copy", "two@bert"}
 
 
 def test_similar_across_models(run, library):
