@@ -154,6 +154,15 @@ def test_two_workers_and_a_failed_job(folder):
     assert rows[1]["accuracy"] == ""
 
 
+@pytest.fixture
+def hears_ctrl_c():
+    """A shell's background jobs ignore it, and the tests may be one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_killed_stopped_and_begun_again_is_never_stopped(folder):
     """kill -9 in the first job, Ctrl-C in the second; what is done is not done again."""
     last = 300  # far behind step 5: the second job must not end before Ctrl-C is heard

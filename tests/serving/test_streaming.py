@@ -99,6 +99,14 @@ def test_a_stop_text_ends_the_whole(name, data):
     assert "".join(pieces(tokenizer, ids, [mark])) == text[: text.index(mark)].strip()
 
 
+def test_a_stop_text_may_begin_before_half_a_character():
+    """What stands before the bytes that are waited for may be the beginning of it."""
+    tokenizer = byte_bpe(False)
+    ids = tokenizer.convert_tokens_to_ids(["!", "Â", "¡", "!"])
+    assert tokenizer.decode(ids) == "!¡!"
+    assert pieces(tokenizer, ids, ["!¡"]) == ["", "", ""]
+
+
 EMOJI = ["<0xF0>", "<0x9F>", "<0x98>", "<0x80>"]
 
 

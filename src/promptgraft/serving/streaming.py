@@ -63,10 +63,11 @@ class TextStream:
         safe = len(text.rstrip(HALF))
         if self._cleans:  # "do n '" may become "don't"
             safe = min(safe, max(self._shown, text.rfind(" ", 0, text.rfind(" "))))
+        sure = text[:safe]
         for mark in self.stop:
-            for size in range(1, min(len(mark), len(text)) + 1):
-                if text.endswith(mark[:size]):
-                    safe = min(safe, len(text) - size)
+            for size in range(1, min(len(mark), len(sure)) + 1):
+                if sure.endswith(mark[:size]):
+                    safe = min(safe, len(sure) - size)
         return safe
 
     def _show(self, text: str) -> str:
