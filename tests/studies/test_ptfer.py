@@ -213,7 +213,7 @@ def test_classes_are_asked_among_their_words(place, monkeypatch):
     words = ["negative", "positive"]
     answers = model.choose(rows, words, sent)
     right = sum(words.index(a) == row["label"] for a, row in zip(answers, rows, strict=True))
-    assert one.moved(names[0], names[1], 1) == 100 * right / 4
+    assert moves.memo(*one.moved(names[0], names[1], 1)) == 100 * right / 4
     monkeypatch.setattr(grafting, "TASKS", ("sst2",))
     ways = grafting.by_task(moves)
     assert [row[:2] for row in ways.rows] == [
@@ -221,7 +221,7 @@ def test_classes_are_asked_among_their_words(place, monkeypatch):
         ("no prompt", "moved: the paper", "moved: rotation, scaled", "moved: the default", "tuned")
     ]  # fmt: skip
     assert ways.rows[0][3] == "0.0 [0.0, 0.0]"
-    bare = [one.bare(name) for name in names]
+    bare = moves.memo.all([one.bare(name) for name in names])
     assert ways.rows[0][4] == f"{sum(bare) / 2:.1f}"
     monkeypatch.setattr(classification, "evaluate", None)  # nothing is measured again
     again = Moves(names, place / "out", 2, NAMES)

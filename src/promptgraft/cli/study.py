@@ -57,7 +57,7 @@ def command(
     """Reproduce a paper's tables and figures.
 
     A study that was stopped goes on where it was. Started twice on one folder, such as once for
-    each core, its processes share the runs of tasks (all studies but ptfer and grafting).
+    each core, its processes share the runs of tasks; those of facts (ptfer, grafting) they do not.
     """
     from promptgraft.errors import ConfigError
     from promptgraft.studies import STUDIES, Setting, run

@@ -6,12 +6,15 @@ are kept for each virtual token. What needs labels is done on the source; the ma
 task's first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from promptgraft.api import TuneConfig
 from promptgraft.prompts import Prompt
 from promptgraft.studies.intervals import mean
+from promptgraft.studies.memo import Measurement
 from promptgraft.studies.moves import Moves, named
 from promptgraft.studies.tables import Table
 from promptgraft.studies.tunings import kept
@@ -27,25 +30,26 @@ LENGTH, STEPS, TEST_ROWS = 5, 400, 1000
 
 @dataclass(frozen=True)
 class Classes:
-    """One of the tasks, measured with the models and the memory of the study of facts."""
+    """What can be measured of one of the tasks with the models of the study of facts: accuracies,
+    for the study's memory."""
 
     moves: Moves
     task: str
 
-    def tuned(self, model: str, seed: int) -> float:
-        """Accuracy of a model with its own prompt."""
-        return self._measured(["tuned", model, seed], model, lambda: self.prompt(model, seed))
+    def tuned(self, model: str, seed: int) -> Measurement:
+        """Of a model with its own prompt."""
+        return self._accuracy(["tuned", model, seed], model, lambda: self.prompt(model, seed))
 
-    def manual(self, model: str) -> float:
-        """Accuracy of a model with the task's first wording."""
-        return self._measured(["manual", model], model, lambda: None, manual=True)
+    def manual(self, model: str) -> Measurement:
+        """Of a model with the task's first wording."""
+        return self._accuracy(["manual", model], model, lambda: None, manual=True)
 
-    def bare(self, model: str) -> float:
-        """Accuracy of a model without a prompt."""
-        return self._measured(["bare", model], model, lambda: None)
+    def bare(self, model: str) -> Measurement:
+        """Of a model without a prompt."""
+        return self._accuracy(["bare", model], model, lambda: None)
 
-    def moved(self, source: str, target: str, seed: int, method: Method = METHOD) -> float:
-        """Accuracy of a model with another one's prompt."""
+    def moved(self, source: str, target: str, seed: int, method: Method = METHOD) -> Measurement:
+        """Of a model with another one's prompt."""
 
         def move() -> Prompt:
             models = self.moves.model(source), self.moves.model(target)
@@ -53,30 +57,31 @@ class Classes:
             return transfer([self.prompt(source, seed)], models[:1], models[1], method, template)
 
         key = ["moved", source, target, *named(method), seed]
-        return self._measured(key, target, move)
+        return self._accuracy(key, target, move)
 
     def load(self) -> Task:
         """The task with as many test rows as are asked."""
         return load_task(self.task).subset("test", TEST_ROWS, seed=0)
 
     def prompt(self, model: str, seed: int) -> Prompt:
-        """A prompt from the study's library, or tuned now."""
-        library = self.moves.library
-        config = TuneConfig(
-            model=model,
-            task=self.task,
-            length=LENGTH,
-            steps=STEPS,
-            seed=seed,
-            tag=f"{LENGTH}-seed{seed}",
-            out=library.path.parent / "run",
-            test_rows=1,  # it is scored here
-        )
-        return library.get(kept(library, config, self.moves.say, self.moves.model(model)))
+        """A prompt from the study's library, or tuned now, by one process alone."""
+        library, own = self.moves.library, ["prompt", self.task, model, seed]
+        with TemporaryDirectory() as scratch, self.moves.memo.alone(own):
+            config = TuneConfig(
+                model=model,
+                task=self.task,
+                length=LENGTH,
+                steps=STEPS,
+                seed=seed,
+                tag=f"{LENGTH}-seed{seed}",
+                out=Path(scratch) / "run",
+                test_rows=1,  # it is scored here
+            )
+            return library.get(kept(library, config, self.moves.say, self.moves.model(model)))
 
-    def _measured(
+    def _accuracy(
         self, key: list[object], name: str, make: Callable[[], Prompt | None], manual: bool = False
-    ) -> float:
+    ) -> Measurement:
         def measure() -> float:
             self.moves.say(f"{self.task}: {' '.join(map(str, key))}")
             prompt, task, model = make(), self.load(), self.moves.model(name)
@@ -84,19 +89,18 @@ class Classes:
             found = evaluate(model, task, task.rows("test"), prompt, template, whole=False)
             return found.scores["accuracy"]
 
-        accuracy: float = self.moves.memo(["classes", self.task, TEST_ROWS, STEPS, *key], measure)
-        return accuracy
+        return ["classes", self.task, TEST_ROWS, STEPS, *key], measure
 
 
 def table_6(moves: Moves) -> Table:
     """By method and source; a column for each task and target, means over seeds."""
     seeds = range(moves.seeds)
 
-    def cells(measure: Callable[[Classes, str], list[float]], skip: str = "") -> list[str]:
+    def cells(asked: Callable[[Classes, str], Sequence[Measurement]], skip: str = "") -> list[str]:
         found = []
         for target in moves.names:
             for task in TASKS:
-                own = [] if target == skip else measure(Classes(moves, task), target)
+                own = [] if target == skip else moves.memo.all(asked(Classes(moves, task), target))
                 found.append(str(mean([[one] for one in own])) if own else "")
         return found
 
@@ -106,7 +110,7 @@ def table_6(moves: Moves) -> Table:
     ]
     for source in moves.names:
 
-        def sent(task: Classes, target: str, source: str = source) -> list[float]:
+        def sent(task: Classes, target: str, source: str = source) -> list[Measurement]:
             return [task.moved(source, target, seed) for seed in seeds]
 
         rows.append(["relative", source, *cells(sent, skip=source)])

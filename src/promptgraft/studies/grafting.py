@@ -307,15 +307,16 @@ def by_task(moves: Moves) -> Table:
         ]
         if not runs:
             continue
-        found = {"no prompt": [[task.bare(target) for _, target, _ in runs] for task in tasks]}
-        found |= {
+        asked = {"no prompt": [[task.bare(target) for _, target, _ in runs] for task in tasks]}
+        asked |= {
             f"moved: {name}": [
                 [task.moved(source, target, seed, METHODS[name]) for source, target, seed in runs]
                 for task in tasks
             ]
             for name in SENT
         }
-        found["tuned"] = [[task.tuned(target, seed) for _, target, seed in runs] for task in tasks]
+        asked["tuned"] = [[task.tuned(target, seed) for _, target, seed in runs] for task in tasks]
+        found = {name: [moves.memo.all(own) for own in each] for name, each in asked.items()}
         rows += [
             [family, name, str(mean(own)), str(difference(own, found["no prompt"])),
              *(f"{mean([one]).value:.1f}" for one in own)]

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
-from promptgraft.errors import PromptgraftError
+from promptgraft.errors import ConfigError, PromptgraftError
+from promptgraft.transfer.across_models import method_of
 from promptgraft.transfer.across_models.relative import (
     Relative,
     largest,
@@ -13,6 +14,7 @@ from promptgraft.transfer.across_models.relative import (
     several,
     to_scale,
 )
+from promptgraft.transfer.across_models.search import xavier
 from spaces import sent, space
 
 P, D, D_TARGET, K = 3, 12, 16, 80
@@ -105,6 +107,26 @@ def test_each_row_of_a_mask_is_its_own_least_squares(top_k):
         expected = torch.linalg.lstsq(kept, wanted[row, mask[row]].double()[:, None]).solution
         assert torch.allclose(found[row], expected[:, 0].float(), rtol=1e-4, atol=1e-5)
     assert not found[1].any()
+
+
+def test_the_search_takes_the_settings_of_adam():
+    """Kingma and Ba, algorithm 1, by hand, with decay in the gradient."""
+    source, target = sent(torch.randn(P, D), torch.randn(K, D)), space(torch.randn(K, D_TARGET))
+    betas, lr, decay = (0.5, 0.7), 0.1, 0.3
+    method = Relative(solver="adam", steps=3, lr=lr, betas=betas, weight_decay=decay, seed=4)
+    relative, _ = method.encode([source])
+    found = xavier((P, D_TARGET), 4).requires_grad_()
+    first, second = torch.zeros_like(found), torch.zeros_like(found)
+    for step in range(1, 4):
+        loss = matching_loss(relative_representation(found, target.anchors), relative)
+        gradient = torch.autograd.grad(loss, found)[0] + decay * found.detach()
+        first = betas[0] * first + (1 - betas[0]) * gradient
+        second = betas[1] * second + (1 - betas[1]) * gradient**2
+        moved = first / (1 - betas[0] ** step) / ((second / (1 - betas[1] ** step)).sqrt() + 1e-8)
+        found = (found.detach() - lr * moved).requires_grad_()
+    assert torch.allclose(method.move([source], target), found, atol=1e-5)
+    with pytest.raises(ConfigError, match="betas"):
+        method_of("relative", settings={"betas": [0.5, 1.0]})
 
 
 def test_constrained_search_ends_at_the_targets_scale():

@@ -7,10 +7,12 @@ import pytest
 from transformers import AutoTokenizer
 
 from conftest import tiny
+from promptgraft.transfer.across_models.anchors import shared_words
 from promptgraft.transfer.across_models.words import vocabulary
 
 DATA = os.environ.get("PROMPTGRAFT_DATA")
 REAL = Path(DATA).parent / "tokenizers" if DATA else Path("nowhere")
+NAMES = ("bert-base-uncased", "albert-base-v2", "roberta-base", "gpt2", "t5")
 LIST = "lama/meta/common_vocab_cased_be_ro_al.txt.gz"
 
 
@@ -46,9 +48,7 @@ def test_a_lower_case_vocabulary_finds_words_in_any_case():
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real tokenizers are not at hand")
-@pytest.mark.parametrize(
-    "name", ["bert-base-uncased", "albert-base-v2", "roberta-base", "gpt2", "t5"]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_real_tokenizers_cut_the_papers_words_as_we_say(name):
     """17,230 words: for each, the token we name is what the tokenizer makes of it."""
     import gzip
@@ -65,5 +65,18 @@ def test_real_tokenizers_cut_the_papers_words_as_we_say(name):
         if known.find(word) != (one.ids[0] if len(one.ids) == 1 else None)
         and tokenizer.unk_token_id not in one.ids
     ]
+    # T5 lacks numbers and rarer words.
+    assert sum(known.find(word) is not None for word in words) == (
+        11_610 if name == "t5" else 17_230
+    )
     # A unigram tokenizer may find that two tokens are likelier than the one it also has.
     assert differing == ([" Its"] if name == "t5" else [])
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real tokenizers are not at hand")
+def test_what_real_tokenizers_share():
+    """As docs/concepts/models.md has it, beside the paper's 17,230."""
+    known = [vocabulary(AutoTokenizer.from_pretrained(REAL / name)) for name in NAMES]
+    first = shared_words(known[:3])
+    assert (len(first), sum(word.startswith(" ") for word in first)) == (25_564, 21_521)
+    assert len(shared_words(known)) == 15_259

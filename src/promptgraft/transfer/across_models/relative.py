@@ -1,7 +1,7 @@
 """Zero-Shot Continuous Prompt Transfer (Wu, Wu, Mou 2024): encode relatively, search, normalise."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -11,6 +11,8 @@ from torch.nn.functional import normalize
 from promptgraft.transfer.across_models import exact, search
 from promptgraft.transfer.across_models.exact import lengths
 from promptgraft.transfer.across_models.method import METHODS, Method, Sent, Space
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 def relative_representation(prompt: Tensor, anchors: Tensor) -> Tensor:
@@ -84,8 +86,10 @@ class Relative(Method):
     ridge: float = Field(default=exact.RIDGE, ge=0)
     """Of the exact solver."""
     steps: int = Field(default=2000, gt=0)
-    """Of the other solvers, as are the learning rate and the seed of the start."""
+    """Of the other solvers, as are Adam's settings and the seed of the start."""
     lr: float = Field(default=5e-3, gt=0)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    weight_decay: float = Field(default=0.0, ge=0)
     seed: int = 0
 
     def encode(self, sent: Sequence[Sent]) -> tuple[Tensor, Tensor | None]:
@@ -110,5 +114,5 @@ class Relative(Method):
                 found = to_scale(found, target.table)
             return matching_loss(normalize(found, dim=-1) @ unit.T, relative, mask)
 
-        shape = len(relative), target.anchors.shape[1]
-        return search.adam(loss, search.xavier(shape, self.seed), self.steps, self.lr)
+        start = search.xavier((len(relative), target.anchors.shape[1]), self.seed)
+        return search.adam(loss, start, self.steps, self.lr, self.betas, self.weight_decay)

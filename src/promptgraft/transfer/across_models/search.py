@@ -13,10 +13,17 @@ def xavier(shape: tuple[int, int], seed: int) -> Tensor:
     return noise * math.sqrt(2 / sum(shape))
 
 
-def adam(loss: Callable[[Tensor], Tensor], start: Tensor, steps: int, lr: float) -> Tensor:
+def adam(
+    loss: Callable[[Tensor], Tensor],
+    start: Tensor,
+    steps: int,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    weight_decay: float = 0.0,
+) -> Tensor:
     """Where Adam comes to from `start` in so many steps."""
     found = start.clone().requires_grad_()
-    optimizer = torch.optim.Adam([found], lr=lr)
+    optimizer = torch.optim.Adam([found], lr, betas, weight_decay=weight_decay)
     for _ in range(steps):
         optimizer.zero_grad()
         loss(found).backward()  # type: ignore[no-untyped-call]
