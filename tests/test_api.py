@@ -114,6 +114,8 @@ def test_prefix_writes_texts(folder):
     )
     assert run.prompt.card.metrics["validation.loss"] == -run.outcome.best_score > 0
     assert (reports[-1].measure, reports[-1].score) == ("loss", run.outcome.best_score)
+    last = json.loads((run.folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert (last["measure"], last["validation"]) == ("loss", run.outcome.best_score)
     texts = api.generate(run.prompt, ["name : 3 | food : French"] * 2, max_new_tokens=4)
     assert len(texts) == 2
     assert texts[0] == texts[1]
@@ -146,6 +148,8 @@ def test_transfer_chosen_by_labels_says_so(folder):
     assert best["settings"] == facts["transfer"]
     with pytest.raises(ConfigError, match="chooses the method itself"):
         api.transfer(run.prompt, str(folder / "albert"), select_on="dev", method="linear")
+    with pytest.raises(ConfigError, match="select_on=test would choose by the rows that"):
+        api.transfer(run.prompt, str(folder / "albert"), select_on="test")
 
 
 def test_refine_starts_where_the_transfer_ended(folder, monkeypatch):
@@ -162,6 +166,15 @@ def test_refine_starts_where_the_transfer_ended(folder, monkeypatch):
     kept = {entry.name for entry in library.list()}
     assert kept == {run.name, name, both.warm.name}
     assert both.picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_task_to_go_on_with_is_asked_for_before_anything_is_done(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    run, library = tune(folder), Library(folder / "library")
+    for go_on in (api.refine, lambda name, *a, **k: api.teach(name, *a, [run.name], **k)):
+        with pytest.raises(ConfigError, match="on reviews, which is not built in: name"):
+            go_on(run.name, 1, library=library)
+    assert not (folder / "runs").exists()
 
 
 def test_start_from_another_prompt(folder):

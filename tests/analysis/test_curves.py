@@ -43,6 +43,14 @@ def test_without_validation_there_is_the_loss_alone():
     assert len(curves.draw([{"step": 1, "loss": 1.0}], "accuracy").axes) == 1
 
 
+@pytest.mark.parametrize("last", [1, 2, 3, 4, 7, 10, 1000])
+def test_steps_are_whole(last):
+    lines = [{"step": n, "loss": 1.0, "validation": 1.0} for n in range(1, last + 1)]
+    both = [curves.draw(lines, "accuracy"), curves.compare({"a": lines}, "accuracy")]
+    for place in (place for figure in both for place in figure.axes):
+        assert all(tick == int(tick) for tick in place.get_xticks())
+
+
 def test_save_writes_the_picture(tmp_path):
     curves.save(LINES, "accuracy", tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

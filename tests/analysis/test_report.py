@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from promptgraft.analysis import html, library_report
+from promptgraft.analysis.borrowing import Borrowing
 from promptgraft.api.reporting import write_report
 from promptgraft.errors import BadFileError, PromptgraftError
 from promptgraft.library import Library
@@ -26,6 +27,16 @@ def soft(number, task="t", model="m", **fields):
     card = PromptCard(kind="soft-prompt", length=2, base=base, task=task, **fields)
     values = torch.randn(2, 4, generator=torch.Generator().manual_seed(number))
     return SoftPrompt(values, card)
+
+
+BORROWED = Borrowing(
+    ["sst2", "mrpc"],
+    ["own source", EVIL],
+    torch.tensor([[0.25, 0.75], [0.5, 0.5]]),
+    torch.tensor([[-0.5, 0.96], [1.0, 0.0]]),
+    torch.tensor([[1.0, 0.37], [0.37, 1.0]]),
+    sources=2,
+)
 
 
 @pytest.fixture
@@ -61,12 +72,13 @@ def run(tmp_path):
     lines = [{"step": n, "loss": 3 / n, "validation": 10.0 * n} for n in range(1, 5)]
     (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
     sample = {"inputs": {"text": EVIL}, "prediction": "\ud800" + ODD, "references": [HUGE]}
+    sample["borrowed"] = {"second": 0.125, "first": 0.875}
     results = {
         "trainable_parameters": 1234,
         "validation": "accuracy",
         "outcome": {"steps": 4, "best_step": 3, "best_score": 40.0, "seconds": 65.4},
         "notes": [EVIL],
-        "borrowed": {"sst2": {EVIL: 0.75, "own": 0.25}},
+        "borrowed": BORROWED.numbers(),
         "test": {
             "scores": {"accuracy": 81.23, "cider": 2.345},
             "intervals": {"accuracy": [78.4, 83.9]},
@@ -158,10 +170,33 @@ def test_a_run(run, tmp_path):
         "60.0",
     ):
         assert expected in text
-    for expected in ("unseen", "0.75", "validation accuracy, per cent", "What sst2 borrowed"):
+    for expected in ("unseen", "validation accuracy, per cent", "What sst2 borrowed"):
         assert expected in text
-    assert text.count(EVIL) == 5  # template twice, note, borrowed, input
+    assert text.count(EVIL) == 6  # template twice, note, borrowed twice, input
+    assert 0 < text.index("0.88 first") < text.index("0.12 second")
     page.holds_everything()
+
+
+def test_what_a_run_borrowed_in_numbers_and_pictures(run, tmp_path):
+    page = read(write_report(run, tmp_path / "page.html"))
+    text = "".join(page.text)
+    table = text[text.index("What sst2 borrowed") :]
+    assert table.index("0.75") < table.index("0.96") < table.index("own source")
+    for relied in (0.25 * -0.5 + 0.75 * 0.96, 0.5 * 1 + 0.5 * 0):
+        assert f"weight times cosine: {relied:.2f}" in text
+    for expected in ("weight in the mixture", "cosine between the targets", "0.37", "between.csv"):
+        assert expected in text
+
+
+def test_a_run_that_has_not_ended_names_what_it_measures(run, tmp_path):
+    (run / "results.json").unlink()
+    line = {"step": 2, "loss": 2.0, "validation": -1.25, "measure": "loss"}
+    lines = [{"step": 1, "loss": 3.0}, line]
+    (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    text = "".join(read(write_report(run, tmp_path / "page.html")).text)
+    assert "validation loss, nats" in text
+    assert "1.25" in text
+    assert "-1.25" not in text
 
 
 def test_a_folder_of_runs_and_one_that_has_not_ended(run, tmp_path):
@@ -176,14 +211,23 @@ def test_a_folder_of_runs_and_one_that_has_not_ended(run, tmp_path):
 
 def test_what_is_neither_and_what_is_damaged(run, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(PromptgraftError, match="has neither runs nor prompts"):
-        write_report(tmp_path / "empty", tmp_path / "page.html")
+    (tmp_path / "other" / "3f" / "systemd").mkdir(parents=True)
+    for folder in (tmp_path / "empty", tmp_path / "other"):
+        with pytest.raises(PromptgraftError, match="has neither runs nor prompts"):
+            write_report(folder, tmp_path / "page.html")
+        assert not list(folder.glob(".*"))  # nor is an index left there
     with pytest.raises(PromptgraftError, match="is no folder"):
         write_report(tmp_path / "nothing", tmp_path / "page.html")
     (run / "results.json").write_text("{")
     with pytest.raises(BadFileError, match=r"results\.json: damaged"):
         write_report(run, tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
+
+
+def test_a_library_of_broken_prompts_alone_says_so(tmp_path):
+    (tmp_path / "library" / "sst2@m").mkdir(parents=True)
+    text = "".join(read(write_report(tmp_path / "library", tmp_path / "page.html")).text)
+    assert "What is no prompt" in text
 
 
 def test_long_texts_are_counted():

@@ -59,6 +59,7 @@ def tune(folder, report=None, **settings):
 @pytest.mark.parametrize("method", ["crosspt", "mpt", "attempt"])
 def test_each_task_has_its_own_prompt_and_score(folder, method):
     run = tune(folder, method=method, lr=0.05, task_prefix=True)
+    assert run.summary["validation"] == "accuracy"
     library = Library(folder / "library")
     assert dict(run.names) == {"films": "films@t5", "stars": "stars@t5"}
     model = FrozenModel.load(str(folder / "t5"), dtype="float32")

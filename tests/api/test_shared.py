@@ -50,6 +50,7 @@ def tune(folder, report=None, **settings):
 
 def test_each_model_has_the_prompt_in_its_own_numbers(folder):
     run, library = tune(folder), Library(folder / "library")
+    assert run.summary["validation"] == "accuracy"
     assert list(run.names.values()) == ["films@bert", "films@albert", "films@gpt2"]
     names = [str(folder / kind) for kind in KINDS]
     for model, name in run.names.items():

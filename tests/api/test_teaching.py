@@ -89,7 +89,7 @@ def test_a_moved_prompt_is_taught_by_where_it_came_from(place, monkeypatch):
     monkeypatch.setattr(tasks, "load", lambda name, **settings: films())
     library = Library(place / "library")
     moved, name = api.transfer("toy@bert", str(place / "albert"), library=library)
-    run = api.teach(name, 1, ["toy@bert"], library=library, lr=1e-9, dtype="float32")
+    run = api.teach(name, 1, ["toy@bert"], task="toy", library=library, lr=1e-9, dtype="float32")
     assert run.name == "toy@albert:taught"
     torch.testing.assert_close(run.prompt.vectors, moved.vectors, rtol=0, atol=1e-6)
     assert [parent.relation for parent in run.prompt.card.parents] == [

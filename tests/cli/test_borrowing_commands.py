@@ -1,6 +1,8 @@
 """Transfer across tasks from the shell: tune from a pool, several tasks, cluster, explain."""
 
+import csv
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -63,6 +65,33 @@ def test_explain_shows_what_single_rows_get(run):
     assert rows[0]["shares"] != rows[1]["shares"]
     code, out, _ = run("explain", "films@t5", "--task", "films.csv", "--rows", "2")
     assert rows[0]["row"]["text"] in out
+    (results,) = Path("runs").glob("*/results.json")
+    kept = json.loads(results.read_text())["test"]["samples"][0]["borrowed"]
+    assert kept == pytest.approx(rows[0]["shares"], abs=1e-4)
+    assert run("report", str(results.parent))[0] == 0
+    name, share = max(kept.items(), key=lambda pair: pair[1])
+    page = Path("report.html").read_text()
+    assert f"<li>{share:.2f} {name}</li>" in page
+    with (results.parent / "reliance.csv").open() as stream:
+        (relied,) = csv.DictReader(stream)
+    assert f"weight times cosine: {float(relied['weighted similarity']):.2f}" in page
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (["mpt"], "a shared prompt times a matrix of rank one that is the task's own"),
+        (["dept", "transfer.rank=4"], "a change of rank 4 to the embeddings of the text's first"),
+    ],
+)
+def test_explain_says_what_a_prompt_is_that_mixes_none(run, method, said):
+    pool = ("--method", *method, "--pool", "glue/a@tiny")
+    assert run("tune", "films.csv", *pool, *QUICK, f"data.{WORDS}")[0] == 0
+    code, out, err = run("explain", "films@t5")
+    assert code == 0, err
+    assert said in out
+    assert out.endswith("it started from glue/a@tiny.\n")
+    assert said in json.loads(run("explain", "films@t5", "--json")[1])["form"]
 
 
 def test_several_tasks(run):

@@ -299,6 +299,9 @@ def test_doctor(run, place):
         (["tune", "--resume", "nowhere"], 1, "no checkpoint"),
         (["generate", "tables", "--file", "nowhere.txt"], 1, "nowhere.txt: No such file"),
         (["transfer", "tables", "--to", "./gpt2"], 1, "prefix"),
+        (["transfer", "reviews@bert", "--to", "./albert", "--teach", "1"], 1, "to tune it on"),
+        (["transfer", "reviews@bert", "--to", "./albert", "--refine", "1"], 1, "with --task"),
+        (["transfer", "reviews@bert", "--to", "./albert", "--select-on", "test"], 1, "on dev"),
         (["tune", "sst2", "agnews", "-m", "./bert"], 1, "one task at a time"),
         (["tune"], 2, "name a task"),
         (["eval"], 2, "name a prompt"),
@@ -306,6 +309,8 @@ def test_doctor(run, place):
         (["tune", "--resume", "stopped", "lr=1"], 2, "--resume"),
         (["tune", "--resume", "stopped", "-t", "sst2"], 2, "--resume"),
         (["generate", "tables", "x", "--file", "y"], 2, "not both"),
+        (["ls", "\udcff"], 1, r"\xff is not UTF-8"),  # as Python gives what is none
+        (["generate", "tables", "caf\udce9"], 1, r"caf\xe9 is not UTF-8"),
         (["ls", "--color"], 2, "No such option"),
         (["eval", "reviews@bert", "-t", "reviews.csv", "-m", "./gpt2"], 3, "promptgraft transfer"),
     ],

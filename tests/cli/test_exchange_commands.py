@@ -67,9 +67,59 @@ def test_out_to_peft_and_back(run, place):
     assert (code, out, err) == (0, "back@gpt2\n", "")
     library = Library()
     assert library.get("back@gpt2") == library.get("e2e@gpt2")
-    assert "not empty" in run("export", "e2e", "adapter")[2]
-    assert run("export", "e2e", "request.json", "--format", "prompt-embeds", "--text", "a")[0] == 0
+    words = ("export", "e2e", "request.json", "--format", "prompt-embeds", "--text", "a")
+    assert run(*words)[0] == 0
     assert json.loads((place / "request.json").read_text())["max_tokens"] == 64
+
+
+def test_what_is_there_is_replaced_only_by_force(run, place):
+    save_file({name: torch.randn(3, 16) for name in ("one", "two")}, place / "both.safetensors")
+    run("import", "--tensor", "both.safetensors", "--model", "./gpt2")
+    (place / "adapter").mkdir()
+    (place / "adapter" / "notes.txt").write_text("mine")
+    request = ("request.json", "--format", "prompt-embeds", "--text", "a")
+    (place / "request.json").write_text("mine")
+    for words in (("adapter",), request):
+        code, _, err = run("export", "one@gpt2", *words)
+        assert code == 1
+        assert f"{words[0]} is there already. Name another path, or use --force" in err
+    assert (place / "request.json").read_text() == "mine"
+    assert [file.name for file in (place / "adapter").iterdir()] == ["notes.txt"]
+    for name in ("one@gpt2", "two@gpt2"):
+        for words in (("adapter",), request):
+            assert run("export", name, *words, "--force")[0] == 0
+    assert "prompt_embeds" in json.loads((place / "request.json").read_text())
+    assert (place / "adapter" / "notes.txt").read_text() == "mine"
+    assert run("import", "adapter", "--task", "back")[0] == 0
+    assert Library().get("back@gpt2") == Library().get("two@gpt2")
+    code, _, err = run("export", "one@gpt2", "request.json", "--force")  # a file, no folder
+    assert code == 1
+    assert "choose another path" in err
+
+
+def test_a_classifier(run, place):
+    save_file({"e2e": torch.randn(3, 16)}, place / "e2e.safetensors")
+    run("import", "--tensor", "e2e.safetensors", "--model", "./gpt2")
+    code, _, err = run("export", "e2e", "adapter", "--task-type", "SEQ_CLS")
+    assert code == 1
+    assert "no label words" in err
+    store = Library()
+    prompt = store.get("e2e@gpt2")
+    card = prompt.card.model_copy(update={"verbalizer": {"0": "bad", "1": "good"}})
+    store.add(prompt.with_card(card), "e2e@gpt2", replace=True)
+    assert run("export", "e2e", "adapter", "--task-type", "SEQ_CLS")[0] == 0
+    assert json.loads((place / "adapter/adapter_config.json").read_text())["task_type"] == "SEQ_CLS"
+
+
+def test_a_mini_that_there_is_not_is_never_taken_on_trust(run, place):
+    save_file({"a": torch.randn(3, 16)}, place / "a.safetensors")
+    words = ("import", "--tensor", "a.safetensors", "--family", "causal", "--model")
+    code, _, err = run(*words, "mini/gpt3-s")
+    assert code == 1
+    assert "There is no mini/gpt3-s" in err
+    assert "Did you mean 'mini/gpt2-s'?" in err
+    assert len(Library()) == 0
+    assert run(*words, "maxi/gpt3-s")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -80,6 +130,8 @@ def test_out_to_peft_and_back(run, place):
         ("import", "--tensor", "file"),
         ("export", "x", "y", "--text", "a"),
         ("export", "x", "y", "--format", "prompt-embeds"),
+        ("export", "x", "y", "--format", "prompt-embeds", "--text", "a", "--max-tokens", "-5"),
+        ("export", "x", "y", "--format", "prompt-embeds", "--text", "a", "--kind", "P_TUNING"),
     ],
 )
 def test_wrong_usage(run, words):

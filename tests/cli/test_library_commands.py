@@ -1,6 +1,7 @@
 """The commands that look after the library, run in this process."""
 
 import json
+import subprocess
 
 import pytest
 import torch
@@ -111,10 +112,19 @@ def test_tag_rename_rm_gc(run, library):
     assert run("rename", "two@bert:best", "three@bert")[1] == "three@bert\n"
     code, _, err = run("rm", "three@bert", "one@bert:copy")
     assert code == 0
-    assert "mv '" in err
+    assert f" mv {library.path}/.trash/" in err
     assert "three@bert" not in library
     assert run("gc")[1] == "2 prompts deleted\n"
     assert len(library) == 3
+
+
+def test_what_rm_says_brings_a_prompt_back(run, tmp_path):
+    place = tmp_path / "it's mine"
+    Library(place).add(soft("bert", 1), "one@bert:best")
+    code, _, err = run("rm", "one@bert:best", "--library", str(place))
+    assert code == 0
+    subprocess.run(err.partition("To have it back: ")[2], shell=True, check=True)
+    assert [entry.name for entry in Library(place).list()] == ["one@bert:best"]
 
 
 def test_verify_and_index(run, library):
@@ -123,8 +133,59 @@ def test_verify_and_index(run, library):
     code, out, err = run("verify")
     assert (code, out) == (3, "3 prompts are sound, 1 are not\n")
     assert "one@gpt2" in err
-    assert ".broken" in err
+    assert f"now in {library.path}/.broken" in err
     assert run("index")[1] == f"3 prompts in {library.path}\n"
+
+
+def test_verify_says_what_it_moved_and_what_not(run, library):
+    (library.path / "my notes").mkdir()
+    code, out, err = run("verify")
+    assert (code, out) == (3, "4 prompts are sound, 1 are not\n")
+    assert "now in" not in err
+    assert f"  left in {library.path}/my notes\n" in err
+    assert run("verify", "*@*")[:2] == (0, "4 prompts are sound, 0 are not\n")
+    assert "README.md" in run("verify", "--help")[1]
+
+
+def test_rename_keeps_the_model(run):
+    code, _, err = run("rename", "two@bert", "two@gpt2")
+    assert code == 3
+    assert "promptgraft transfer two@bert --to gpt2" in err
+
+
+@pytest.mark.parametrize("by", ["--library", "PROMPTGRAFT_LIBRARY"])
+@pytest.mark.parametrize(
+    "line",
+    ["ls", "verify", "gc", "index", "similar FOLDER", "pack * --precision int8", "show one@bert"],
+)
+def test_a_mistyped_library_is_named(run, library, tmp_path, monkeypatch, by, line):
+    words = line.replace("FOLDER", str(library.show("one@bert").path)).split()
+    typo = tmp_path / "libary"
+    if by == "--library":
+        words += [by, str(typo)]
+    else:
+        monkeypatch.setenv(by, str(typo))
+    code, out, err = run(*words)
+    assert (code, out) == (1, "")
+    assert f"there is no {typo}" in err
+    assert len(err.splitlines()) == 1
+    assert not typo.exists()
+
+
+def test_the_default_library_is_empty_before_it_is_there(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("PROMPTGRAFT_LIBRARY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code, _, err = run("ls")
+    assert (code, err) == (0, f"No prompts in {tmp_path}/.promptgraft/library.\n")
+    assert run("gc")[:2] == (0, "0 prompts deleted\n")
+
+
+def test_looking_leaves_nothing_behind(run, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for words in (["ls"], ["show", "x"], ["verify"], ["index"], ["gc"]):
+        run(*words, "--library", str(other))
+    assert list(other.iterdir()) == []
 
 
 def test_similar(run, library):
@@ -168,3 +229,35 @@ def test_pack(run, library, tmp_path):
     apart = (small.get("one@bert").vectors - library.get("one@bert").vectors).abs().max()
     found = json.loads(run("pack", "one@bert", "--precision", "int8", "--json")[1])
     assert found[0]["largest"] == pytest.approx(apart.item())
+
+
+def test_packing_again_changes_nothing_and_takes_in_what_is_new(run, library, tmp_path):
+    small = Library(tmp_path / "small")
+    words = ("pack", "*@bert", "--precision", "int8", "--to", str(small.path))
+    first = run(*words)
+    before = {entry.path.stat().st_ino for entry in small.list()}
+    assert run(*words) == first
+    library.add(soft("bert", 3), "three@bert")
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert "3 prompts" in out
+    assert len(small) == 3
+    assert before < {entry.path.stat().st_ino for entry in small.list()}
+
+
+def test_packing_over_other_prompts_is_refused_before_anything_is_packed(run, library, tmp_path):
+    small = Library(tmp_path / "small")
+    small.add(soft("bert", 3), "two@bert")
+    library.add(soft("bert", 3), "three@bert")
+    for precision in ("int8", "float16"):
+        words = ("pack", "*@bert", "--precision", precision, "--to", str(small.path))
+        code, out, err = run(*words)
+        assert (code, out) == (1, "")
+        assert err.endswith(
+            f"{small.path} has another two@bert. Nothing was packed: pack into another folder, or "
+            f"first: promptgraft rm two@bert --library {small.path}\n"
+        )
+        assert [entry.name for entry in small.list()] == ["two@bert"]
+    small.remove("two@bert")
+    assert run(*words)[0] == 0
+    assert run(*words[:3], "int8", *words[4:])[0] == 1  # they are there in another precision

@@ -257,6 +257,30 @@ def test_the_model_card(online, full):
     }
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_where_a_model_lies_is_not_told(online, new, tmp_path, precision):
+    own = Library(tmp_path / "own")
+    prompt = SoftPrompt(torch.randn(P, D), card("sst2", "/home/ann/models/gpt2"))
+    own.add(
+        prompt, module=ModuleState({"module": "mlp"}, {"w": torch.ones(2)}), precision=precision
+    )
+    assert sharing.push("sst2", REPO, library=own).names == ["sst2@gpt2"]
+    sharing.push(own.path, REPO)  # now among the others that are there
+    files = online.files(REPO)
+    assert not [path for path, data in files.items() if b"/home/ann" in data]
+    front, page = files["README.md"].decode().split("---\n", 2)[1:]
+    assert "base_model" not in yaml.safe_load(front)  # gpt2 of the hub is another
+    assert "frozen model ./gpt2" in page
+    assert sharing.pull(REPO, library=new).added == ["sst2@gpt2"]
+    there, here = new.get("sst2"), own.get("sst2")
+    assert there == here
+    assert there.card.base.name == "./gpt2"
+    assert there.card.base.may_be(here.card.base)
+    assert prompts.load_module_state(new.show("sst2").path).settings == {"module": "mlp"}
+    assert sharing.pull(REPO, library=own).present == ["sst2@gpt2"]
+    assert own.get("sst2").card.base.name == "/home/ann/models/gpt2"
+
+
 def test_the_model_card_of_a_library_without_end():
     cards = {f"t{n:04}@m": card(f"t{n:04}", "m") for n in range(MOST + 1)}
     page = model_card("me/many", cards)

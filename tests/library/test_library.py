@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from promptgraft.errors import BadFileError, PromptgraftError
+from promptgraft.errors import BadFileError, PromptgraftError, WrongModelError
 from promptgraft.library import Library, default_path
 from promptgraft.library.names import to_folder
 from promptgraft.library.shards import shard_of
@@ -234,6 +234,26 @@ def test_damage_is_named_by_all_who_read_and_set_aside_by_verify(full):
     assert full.verify("*@mini/*")[0] == 3
 
 
+def test_what_is_asked_for_is_verified_and_nothing_else(full):
+    damaged = folder(full, "sst2@mini/bert-s"), folder(full, "e2e@gpt2:long")
+    for path in damaged:
+        (path / "prompt.json").write_text("{")
+    (full.path / "my notes").mkdir()
+    shutil.copytree(folder(full, "sst2@mini/bert-m:v1"), full.path / "00" / "sst2@mini%2Fbert-x")
+    full.rebuild()
+    assert [one.path.name for one in full.list("e2e@*").broken] == ["e2e@gpt2%3Along"]
+    sound, broken = full.verify("sst2@mini/*[!y]")
+    assert sound == 2
+    assert {one.path.name: one.is_moved for one in broken} == {
+        "sst2@mini%2Fbert-s": True,
+        "sst2@mini%2Fbert-x": False,
+    }
+    assert [path.exists() for path in damaged] == [False, True]
+    assert {one.path.name for one in full.verify()[1]} == {
+        *("e2e@gpt2%3Along", "my notes", "sst2@mini%2Fbert-x")
+    }
+
+
 def test_what_killed_writers_left_is_cleared(full):
     place = folder(full, "e2e@gpt2:long")
     place.rename(place.with_name(f".{place.name}.old-12345678"))
@@ -271,6 +291,20 @@ def test_rename(full):
     assert "no prompt x@m" in error_of(lambda: full.rename("x@m", "y@m"))
     assert "cannot name" in error_of(lambda: full.rename("e2e@gpt2:long", "../x"))
     assert len(full) == 4
+
+
+def test_a_name_is_of_the_prompts_own_model(full):
+    """Of the model on its card, or of the one that it is named after."""
+    with pytest.raises(WrongModelError) as caught:
+        full.rename("sst2@mini/bert-s", "films@mini/bert-m")
+    assert str(caught.value) == (
+        "sst2@mini/bert-s is a prompt of mini/bert-s and cannot be called films@mini/bert-m. "
+        "Expected films@mini/bert-s, or move it to that model: "
+        "promptgraft transfer sst2@mini/bert-s --to mini/bert-m"
+    )
+    assert "sst2@mini/bert-s" in full
+    assert full.rename("e2e@gpt2:long", "films@gpt2") == "films@gpt2"  # as it was named
+    assert full.rename("films@gpt2", "films@mini/bert-s:2") == "films@mini/bert-s:2"
 
 
 def test_a_tag_is_safe_from_later_runs(full):
@@ -318,6 +352,26 @@ def test_a_file_in_the_librarys_place(tmp_path):
     library = Library(tmp_path / "file")
     for call in (library.list, lambda: library.get("x@m"), lambda: library.add(soft())):
         assert str(tmp_path / "file") in error_of(call)
+
+
+def test_looking_leaves_nothing_in_a_folder_that_is_no_library(tmp_path):
+    (tmp_path / "my notes").mkdir()
+    (tmp_path / "00").mkdir()
+    library = Library(tmp_path)
+    library.rebuild()
+    assert len(library) == len(library.list()) == 0
+    assert library.list().broken == library.duplicates() == library.similar(soft()) == []
+    assert library.verify() == (0, [])
+    assert "no prompt x@m" in error_of(lambda: library.get("x@m"))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["00", "my notes"]
+    library.add(soft(1))
+    assert names(library) == names(Library(tmp_path)) == ["sst2@mini/bert-s"]
+    assert [one.path.name for one in library.list().broken] == ["my notes"]
+    assert library.index.database.path.exists()
+
+
+def test_a_folder_that_is_not_there_is_named(library):
+    assert error_of(lambda: library.get("x@m")) == f"no prompt x@m: there is no {library.path}."
 
 
 def test_default_path(monkeypatch, tmp_path):

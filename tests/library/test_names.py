@@ -109,5 +109,5 @@ def test_default_names(task, model, name):
         name=model, fingerprint="ab", tokenizer_hash="cd", family="causal", embedding_size=2
     )
     card = PromptCard(kind="prefix", length=1, base=base, task=task)
-    assert names.default(card) == name
+    assert card.title == name
     assert names.check(name) == name

@@ -121,6 +121,19 @@ def test_what_is_not_there_is_one_clear_error(folders: dict[str, Path], tmp_path
         FrozenModel.load(str(tmp_path / "damaged"))
 
 
+def test_what_is_at_hand(monkeypatch, tmp_path):
+    cached = tmp_path / "models--someone--model"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text("ab")
+    (cached / "snapshots" / "ab").mkdir(parents=True)
+    (cached / "snapshots" / "ab" / "config.json").write_text("{}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for name in ("mini/bert-s", str(tmp_path), "someone/model"):
+        assert loading.is_at_hand(name)
+    for name in ("mini/bert-x", str(tmp_path / "x"), "someone/other", "<script>@"):
+        assert not loading.is_at_hand(name)
+
+
 def test_without_a_hub_the_answer_is_quick(monkeypatch: pytest.MonkeyPatch):
     """No name is resolved, as on a machine without a network."""
 

@@ -21,10 +21,13 @@ from promptgraft.errors import BadFileError, PromptgraftError
 from promptgraft.prompts import (
     ModuleState,
     SoftPrompt,
+    encode_again,
     load,
     load_card,
+    load_content_hash,
     load_module_state,
     save,
+    write,
 )
 
 FILES = ["README.md", "prompt.json", "prompt.safetensors"]
@@ -83,6 +86,21 @@ def test_round_trip(tmp_path, make, dtype):
         assert there.to(dtype).view(torch.uint8).equal(tensor.view(torch.uint8))
     assert names(tmp_path / "p") == FILES
     assert load_module_state(tmp_path / "p") is None
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_another_card_and_the_same_numbers(tmp_path, soft, precision):
+    save(soft(**FIELDS), tmp_path / "p", MODULE, precision)
+    other = load(tmp_path / "p").card.model_copy(update={"notes": "again"})
+    (tmp_path / "again").mkdir()
+    write(encode_again(tmp_path / "p", other), tmp_path / "again")
+    assert names(tmp_path / "again") == WITH_MODULE
+    back = load(tmp_path / "again")
+    assert (back, back.card) == (load(tmp_path / "p"), other)
+    assert load_content_hash(tmp_path / "again") == back.content_hash
+    assert load_module_state(tmp_path / "again").settings == MODULE.settings
+    (tmp_path / "p" / "prompt.safetensors").write_bytes(b"x")
+    assert "damaged" in error_of(tmp_path / "p", lambda folder: encode_again(folder, other))
 
 
 def test_extreme_numbers(tmp_path, soft):

@@ -124,7 +124,7 @@ def test_all_who_wait_for_a_choice_are_in_its_next_passes(tmp_path):
         assert all_asked(lambda: len(statuses) == 10) == [200] * 30 + [429] * 10
         assert passes == [30]
         assert "promptgraft_choosing 30.0" in measured[0]
-        server.limits = Limits(seconds=1.0)
+        server.limits = Limits(seconds=4.0)  # by then all must have asked, on a busy machine too
         assert all_asked(lambda: len(statuses) == 40) == [429] * 10 + [504] * 30
         assert passes == [30]
         server.limits = Limits()

@@ -191,7 +191,7 @@ def test_a_checkpoint_of_another_module_is_refused(tmp_path):
 
 
 def test_tensorboard(tmp_path):
-    a_run(tmp_path, tensorboard=True)
+    a_run(tmp_path, tensorboard=True, evaluate_every=2, validate=lambda module: 1.0)
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 

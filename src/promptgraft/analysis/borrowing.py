@@ -21,6 +21,8 @@ from promptgraft.transfer.across_tasks import SIMILARITIES, Transfer, vectors
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+LETTER = 0.06  # inches that a letter of a column's name takes below it
+
 
 @dataclass(frozen=True)
 class Borrowing:
@@ -127,7 +129,10 @@ def drawn(found: Mapping[str, Borrowing], between: bool) -> Figure:
         (one.weights.shape[1], one.weights.shape[1], *([len(one.tasks)] * between))
         for one in found.values()
     ]
-    heights = [CELL * len(one.tasks) + 2 for one in found.values()]
+    heights = [
+        CELL * len(one.tasks) + max(2, 0.8 + LETTER * max(map(len, one.columns)))
+        for one in found.values()
+    ]
     across = max(CELL * sum(widths) + 2 * len(widths) + 1 for widths in sizes)
     figure = Figure(figsize=(across, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(found), 1, height_ratios=heights, squeeze=False)[:, 0]

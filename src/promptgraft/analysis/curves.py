@@ -12,6 +12,7 @@ from promptgraft.analysis import pictures
 from promptgraft.errors import BadFileError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Line = Mapping[str, Any]
@@ -76,7 +77,7 @@ def draw(lines: Sequence[Line], score: str, text: str = "black") -> Figure:
         )
         places[1].set_title(f"validation {score}, {unit}", loc="left", fontsize=10, color=text)
     for place in places:
-        place.set_xlabel("step", color=text)
+        _by_steps(place, text)
         place.tick_params(colors=text)
         place.spines[["top", "right"]].set_visible(False)
         place.spines[["bottom", "left"]].set_color(text)
@@ -96,11 +97,19 @@ def compare(runs: Mapping[str, Sequence[Line]], score: str) -> Figure:
         values = [sign * line["validation"] for line in scored]
         place.plot([line["step"] for line in scored], values, marker="o", markersize=3, label=name)
     place.set_title(f"validation {score}, {unit}", loc="left", fontsize=10)
-    place.set_xlabel("step")
+    _by_steps(place)
     place.spines[["top", "right"]].set_visible(False)
     place.grid(alpha=0.15)
     place.legend(frameon=False)
     return figure
+
+
+def _by_steps(place: Axes, text: str = "black") -> None:
+    """Steps below a picture, never a fraction of one."""
+    from matplotlib.ticker import MaxNLocator
+
+    place.set_xlabel("step", color=text)
+    place.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def running_mean(values: Sequence[float]) -> list[float]:

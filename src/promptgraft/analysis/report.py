@@ -16,11 +16,38 @@ Facts = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What was written for a test row, beside what people wrote."""
+    """What was written for a test row, beside what people wrote.
+
+    borrowed  what the row's own prompt is mixed from, where each row has one
+    """
 
     inputs: Facts
     prediction: str
     references: Sequence[str]
+    borrowed: Sequence[tuple[str, float]] = ()
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What a task's prompt is mixed from.
+
+    parts     prompts, each with its weight and its cosine with the mixture, the heaviest first
+    reliance  weighted similarity to the source prompts (CrossPT, Eq. 3); None without sources
+    """
+
+    task: str
+    parts: Sequence[tuple[str, float, float]]
+    reliance: float | None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A heatmap, `inches` wide; `left_out` of a model's prompts are not in it."""
+
+    title: str
+    svg: str
+    inches: float
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -29,7 +56,8 @@ class RunPart:
 
     svg          its curves; None if it has not begun to learn
     comparisons  its scores, for each task that was scored
-    borrowed     what its prompts are mixed from: prompt and share, for each target task
+    mixtures     what its prompts are mixed from, for each target task
+    mixed        the same as heatmaps; for several tasks also how alike their prompts are
     """
 
     name: str
@@ -38,7 +66,8 @@ class RunPart:
     settings: Facts
     svg: str | None
     comparisons: Sequence[Comparison]
-    borrowed: Sequence[tuple[str, Sequence[tuple[str, float]]]]
+    mixtures: Sequence[Mixture]
+    mixed: Picture | None
     answers: Sequence[Answer]
     notes: Sequence[str]
 
@@ -50,16 +79,6 @@ class PromptPart:
     name: str
     card: PromptCard
     spark: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """The similarities of one model's prompts; `left_out` of them are not in it."""
-
-    title: str
-    svg: str
-    inches: float
-    left_out: int
 
 
 @dataclass(frozen=True)

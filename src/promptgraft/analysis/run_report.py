@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from promptgraft.analysis import curves, html
+from promptgraft.analysis.borrowing import Borrowing, drawn
+from promptgraft.analysis.library_report import without_model
 from promptgraft.analysis.page import Comparison, Score
-from promptgraft.analysis.report import Answer, RunPart
+from promptgraft.analysis.report import Answer, Mixture, Picture, RunPart
 from promptgraft.errors import BadFileError
 
 CONFIG, RESULTS, METRICS = "config.yaml", "results.json", "metrics.jsonl"
 PLAIN = ("nist", "cider")  # metrics that are not in per cent, and that papers print with decimals
 ANSWERS = 12
+SHOWN = 4  # prompts that an answer's own is mixed from
+
+Part = TypeVar("Part", bound=tuple[Any, ...])
 
 
 def is_run(folder: Path) -> bool:
@@ -37,25 +42,29 @@ def read_run(folder: Path) -> RunPart:
         ("Steps", _steps(outcome) if outcome else "not at its end"),
         ("Rows cut", results.get("rows_cut") or None),
     ]
+    kept = results.get("borrowed") or {}
+    borrowed = Borrowing.from_numbers(kept) if "weights" in kept else None
     each = results.get("tasks") or {str(settings.get("task")): results}
     return RunPart(
         name=folder.name,
         facts=[(name, str(value)) for name, value in facts if value is not None],
         template=settings.get("template") or "",
         settings=[(name, str(value)) for name, value in settings.items() if value is not None],
-        svg=_curves(folder / METRICS, str(results.get("validation", "score"))),
+        svg=_curves(folder / METRICS, results.get("validation")),
         comparisons=[
             comparison
             for task, own in each.items()
             if "test" in own
             for comparison in _comparisons(task, own["test"])
         ],
-        borrowed=[(task, list(parts.items())) for task, parts in _shares(results).items()],
+        mixtures=_mixtures(borrowed) if borrowed else [],
+        mixed=_mixed(borrowed) if borrowed else None,
         answers=[
             Answer(
                 [(name, str(value)) for name, value in sample.get("inputs", {}).items()],
                 sample["prediction"],
                 sample["references"],
+                _heaviest_first(sample.get("borrowed", {}).items())[:SHOWN],
             )
             for own in each.values()
             for sample in own.get("test", {}).get("samples", [])[: ANSWERS // len(each) or 1]
@@ -80,10 +89,12 @@ def _steps(outcome: Mapping[str, Any]) -> str:
     return f"{outcome['steps']} in {minutes}:{seconds:02d}, best at {outcome['best_step']}"
 
 
-def _curves(file: Path, score: str) -> str | None:
+def _curves(file: Path, score: str | None) -> str | None:
     lines = curves.read(file) if file.is_file() else []
     if not lines:
         return None
+    if score is None:  # the run has not ended; it names what it measures as it goes
+        score = next((line["measure"] for line in lines if "measure" in line), "score")
     with html.colours_of_the_page():
         return html.inline(curves.draw(lines, score, html.TEXT_COLOUR))
 
@@ -105,10 +116,27 @@ def _score(name: str, group: str, value: float, interval: tuple[float, float] | 
     return Score(name, group, value, low, high, ours=True, decimals=2 if name in PLAIN else 1)
 
 
-def _shares(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    found = results.get("borrowed") or {}
-    return {
-        task: {prompt: share for prompt, share in parts.items() if math.isfinite(share)}
-        for task, parts in found.items()
-        if isinstance(parts, dict)
-    }
+def _mixtures(found: Borrowing) -> list[Mixture]:
+    relied = found.reliance().tolist()
+    weights, cosines = found.weights.tolist(), found.cosines.tolist()
+    return [
+        Mixture(
+            task,
+            _heaviest_first(zip(found.columns, weights[number], cosines[number], strict=True)),
+            relied[number] if found.sources else None,
+        )
+        for number, task in enumerate(found.tasks)
+    ]
+
+
+def _heaviest_first(parts: Iterable[Part]) -> list[Part]:
+    """By weight, which comes after the name."""
+    return sorted(parts, key=lambda part: -part[1])
+
+
+def _mixed(found: Borrowing) -> Picture:
+    tasks, columns = ([*map(without_model, names)] for names in (found.tasks, found.columns))
+    shown = replace(found, tasks=tasks, columns=columns)
+    with html.colours_of_the_page():
+        figure = drawn({"": shown}, between=len(found.tasks) > 1)
+        return Picture("", html.inline(figure), float(figure.get_figwidth()))

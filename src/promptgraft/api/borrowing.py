@@ -16,8 +16,9 @@ from promptgraft.library import Library
 from promptgraft.models import Encoded, FrozenModel
 from promptgraft.modules import Layout, PromptModule, Start
 from promptgraft.prompts import Prompt, PromptCard, load
+from promptgraft.tasks import Row
 from promptgraft.training import Objective, train
-from promptgraft.transfer.across_tasks import Transfer
+from promptgraft.transfer.across_tasks import AdaptivePrompt, Transfer
 
 
 def sources(
@@ -83,6 +84,19 @@ def keep_borrowed(module: PromptModule, folder: Path) -> Borrowing | None:
     if found is not None:
         borrowing.write(found, folder)
     return found
+
+
+def shares_of_rows(
+    value: Prompt | AdaptivePrompt, model: FrozenModel, rows: Sequence[Row]
+) -> list[dict[str, float]]:
+    """What each row's own prompt is mixed from; none where rows have no mixtures of their own."""
+    if not isinstance(value, AdaptivePrompt) or not rows:
+        return []
+    attention = value.attention(model.collate(model.encode(rows, value)))
+    if attention is None:
+        return []
+    columns, weights = attention
+    return [dict(zip(columns, row, strict=True)) for row in weights.tolist()]
 
 
 def with_shares(card: PromptCard, shares: Mapping[str, Mapping[str, float]]) -> PromptCard:

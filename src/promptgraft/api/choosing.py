@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from promptgraft import files
 from promptgraft.api.borrowing import sources
@@ -34,6 +34,7 @@ from promptgraft.tasks import Row, Task
 from promptgraft.tasks.sampling import content, ranked
 from promptgraft.tasks.task import Split
 from promptgraft.training import Objective, Report, encode, predict, read, train
+from promptgraft.training.described import Described
 from promptgraft.training.objective import labels_in
 
 PRIVATE = "private"
@@ -51,10 +52,8 @@ WRITING = {"method": "prefix", "module": "mlp"}  # by scripts/better_prefixes.py
 MOST = 100  # rows of a part that are judged, at most
 
 
-class AutoSettings(BaseModel):
+class AutoSettings(Described):
     """Settings of method=auto, in `TuneConfig.transfer`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     candidates: list[str] = Field(default=["best-source", "wording"], min_length=1)
     """Ways to borrow, of `CANDIDATES`. The default ones are plain prompts with other starts: they

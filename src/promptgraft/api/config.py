@@ -88,7 +88,9 @@ class TuneConfig(TrainingConfig):
     checkpointing: bool = False
     """Run layers again in the backward pass rather than keep what they computed: less memory."""
     device: str = "auto"
+    """auto, or what torch calls it: cpu, cuda, …"""
     dtype: str = "auto"
+    """Of the frozen model: float32, bfloat16, float16, or auto, the faster of the first two."""
     out: Path | None = None
     """Folder of the run; default runs/TASK@MODEL."""
     tag: str | None = None

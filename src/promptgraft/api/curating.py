@@ -1,5 +1,6 @@
 """Look after a library: what resembles what, and the same prompts in fewer bytes."""
 
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,19 +10,23 @@ from torch.nn.functional import normalize
 
 from promptgraft.api.names import is_folder, model_for, resolve
 from promptgraft.errors import PromptgraftError
-from promptgraft.library import Library, Likeness
+from promptgraft.library import Library, Likeness, Listing
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import (
     Parent,
     Precision,
     Prompt,
+    PromptCard,
     SoftPrompt,
     encode,
+    load_content_hash,
     rounded,
     rounding_error,
 )
 from promptgraft.transfer.across_models import relative_representation, shared_anchors
 from promptgraft.transfer.across_models.words import vocabulary
+
+MOST_NAMED = 3  # in an error
 
 
 class Neighbours(NamedTuple):
@@ -94,22 +99,47 @@ def pack(
     """Round the prompts whose names fit, and keep the rounded ones in another library.
 
     Without `to` only the errors are found. A rounded prompt names the exact one as its parent.
-    Raises PromptgraftError if a name is taken there.
+    Those that were packed there before stay as they are. Raises PromptgraftError before anything
+    is packed if other prompts have these names there.
     """
     store, found = library or Library(), []
-    for entry in store.list(pattern):
+    listing = store.list(pattern)
+    present = _present(listing, precision, to) if to is not None else set()
+    for entry in listing:
         exact = store.get(entry.name)
-        parent = Parent(
-            name=entry.name, content_hash=exact.content_hash, relation=f"rounded-to-{precision}"
-        )
         error = rounding_error(exact, rounded(exact, precision))
-        card = exact.card.model_copy(update={"parents": (*exact.card.parents, parent)})
+        card = _card_of_rounded(entry.name, exact.card, exact.content_hash, precision)
         marked = exact.with_card(card)
         size = sum(map(len, encode(marked, None, precision).values()))
-        if to is not None:
+        if to is not None and entry.name not in present:
             to.add(marked, entry.name, precision=precision)
         found.append(Packed(entry.name, error.relative, error.largest, size))
     return found
+
+
+def _present(listing: Listing, precision: Precision, to: Library) -> set[str]:
+    """The names that were packed there before; a PromptgraftError if others are called so there."""
+    present = [entry for entry in listing if entry.name in to]
+    others = []
+    for name, card, path in present:
+        expected = _card_of_rounded(name, card, load_content_hash(path), precision)
+        there = to.show(name).card
+        if there.model_dump_json() != expected.model_dump_json():  # as JSON: a metric may be NaN
+            others.append(name)
+    if others:
+        shown = " ".join([*others[:MOST_NAMED], *(["…"] if len(others) > MOST_NAMED else [])])
+        raise PromptgraftError(
+            f"{to.path} has another {shown}. Nothing was packed: pack into another folder, or "
+            f"first: promptgraft rm {shown} --library {shlex.quote(str(to.path))}"
+        )
+    return {entry.name for entry in present}
+
+
+def _card_of_rounded(
+    name: str, card: PromptCard, content_hash: str, precision: Precision
+) -> PromptCard:
+    parent = Parent(name=name, content_hash=content_hash, relation=f"rounded-to-{precision}")
+    return card.model_copy(update={"parents": (*card.parents, parent)})
 
 
 def _by_model(library: Library) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from promptgraft import files
+from promptgraft import files, minis
 from promptgraft.api.names import library_name, model_for, refuse_modules, resolve
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
@@ -91,25 +91,32 @@ def export(
     format: str = "peft",
     *,
     model: str | FrozenModel | None = None,
+    replace: bool = False,
     library: Library | None = None,
     **settings: Any,
 ) -> Path:
     """Write a prompt for another program; returns the folder or file.
 
-    format    "peft": a folder for PeftModel.from_pretrained (`kind`: PROMPT_TUNING, ...);
+    format    "peft": a folder for PeftModel.from_pretrained (`kind`: PROMPT_TUNING, ...;
+              `task_type`: SEQ_CLS for a classifier of a causal prompt's label words);
               "prompt-embeds": a JSON request to vLLM (`text`, `max_tokens`, ...)
     model     default: the one that the prompt was made for
+    replace   write over a file that is there, or over the adapter in a folder
 
-    Raises PromptgraftError with the reason for what the other program cannot take.
+    Raises ConfigError if something is there (without `replace`), PromptgraftError with the reason
+    for what the other program cannot take.
     """
     writers: dict[str, Callable[..., None]] = {"peft": peft.write, "prompt-embeds": _write_request}
     if format not in writers:
         raise ConfigError(f"There is no format {format!r}; try {' or '.join(writers)}.")
+    to = Path(to)
+    if not replace and to.exists() and not (to.is_dir() and not any(to.iterdir())):
+        raise ConfigError(f"{to} is there already. Name another path, or use --force (replace).")
     value = resolve(prompt, library) if isinstance(prompt, str) else prompt
     frozen = model_for(value, model)
     refuse_modules(prompt, value, frozen, library)
-    writers[format](value, frozen, Path(to), **settings)
-    return Path(to)
+    writers[format](value, frozen, to, **settings)
+    return to
 
 
 def _write_request(
@@ -123,13 +130,17 @@ def _write_request(
 def _at_hand(
     model: str | FrozenModel | None, required: bool
 ) -> tuple[FrozenModel | None, str | None]:
-    """The model, or None and the reason why it cannot be loaded."""
+    """The model, or None and the reason why it cannot be loaded.
+
+    Raises PromptgraftError if it is required, and for the name of a mini that there is not: minis
+    are always at hand.
+    """
     if model is None or isinstance(model, FrozenModel):
         return model, None
     try:
         return FrozenModel.load(model), None
     except PromptgraftError as error:
-        if required:
+        if required or model.startswith(minis.PREFIX):
             raise
         return None, str(error)
 

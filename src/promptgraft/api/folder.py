@@ -1,7 +1,7 @@
 """The folder of a run: its settings, results and curves."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,17 @@ def write_results(folder: Path, summary: dict[str, Any]) -> None:
 
 
 def summary_of(
-    job: Job[Any], outcome: Outcome, evaluation: Evaluation | None, rows: Sequence[Row]
+    job: Job[Any],
+    outcome: Outcome,
+    evaluation: Evaluation | None,
+    rows: Sequence[Row],
+    shares: Sequence[Mapping[str, float]] = (),
 ) -> dict[str, Any]:
-    """What results.json holds; `rows` are those that were evaluated."""
+    """What results.json holds.
+
+    rows    those that were evaluated
+    shares  what the prompts of the first rows are mixed from, where each row has its own
+    """
     cut = [row.cut for row in job.encoded if row.cut]
     summary: dict[str, Any] = {
         "trainable_parameters": job.module.trainable(),
@@ -59,6 +67,8 @@ def summary_of(
                 )[:SAMPLES]
             ],
         }
+        for sample, own in zip(summary["test"]["samples"], shares, strict=False):
+            sample["borrowed"] = own
     return summary
 
 

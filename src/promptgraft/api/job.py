@@ -1,7 +1,7 @@
 """A tuning run made ready: everything loaded, rendered and initialised, nothing trained."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -17,7 +17,7 @@ from promptgraft.models import Emitter, Encoded, FrozenModel
 from promptgraft.modules import INITIALISERS, Initialiser, Kind, Layout, PromptModule, Start
 from promptgraft.prompts import Parent, Prompt
 from promptgraft.tasks import Task
-from promptgraft.training import Objective, Report, baselines, encode, evaluate, mean_loss
+from promptgraft.training import Objective, baselines, encode, evaluate, mean_loss
 from promptgraft.training.baselines import Baseline
 from promptgraft.transfer import across_tasks
 
@@ -275,13 +275,10 @@ def validation(
     return score
 
 
-def naming(report: Callable[[Report], None] | None, task: Task) -> Callable[[Report], None] | None:
-    """Reports that say what `validation` measures."""
-    if report is None:
-        return None
-    return lambda now: report(replace(now, measure=validated_by(task)))
-
-
-def validated_by(task: Task) -> str:
-    """What `validation` measures: the loss for texts and numbers, else the first metric."""
-    return "loss" if task.kind in ("generation", "regression") else task.metrics[0]
+def validated_by(*given: Task) -> str:
+    """What `validation` measures: the loss for texts and numbers, else the first metric; its mean
+    over several tasks goes by the same name, if it is one."""
+    measures = {
+        "loss" if task.kind in ("generation", "regression") else task.metrics[0] for task in given
+    }
+    return measures.pop() if len(measures) == 1 else "mean over the tasks"

@@ -10,10 +10,17 @@ from pydantic import Field, field_validator, model_validator
 
 from promptgraft import prompts, tasks
 from promptgraft.analysis.borrowing import Borrowing
-from promptgraft.api.borrowing import keep_borrowed, sources, with_shares
+from promptgraft.api.borrowing import keep_borrowed, shares_of_rows, sources, with_shares
 from promptgraft.api.config import PLAIN, TuneConfig
-from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
-from promptgraft.api.job import Job, initialiser_for, layout_for, model_for, validation
+from promptgraft.api.folder import SAMPLES, begin, rows_to_score, summary_of, write_results
+from promptgraft.api.job import (
+    Job,
+    initialiser_for,
+    layout_for,
+    model_for,
+    validated_by,
+    validation,
+)
 from promptgraft.api.names import library_name
 from promptgraft.api.tuning import card_of, frozen_as, tested
 from promptgraft.errors import ConfigError
@@ -128,6 +135,7 @@ def tune_jointly(
     chosen = mixture(sizes, config.sampling, config.sampling_temperature, config.seed)
     encoded = [job.encoded[row] for job, rows in zip(jobs, chosen, strict=True) for row in rows]
     checks = [job.validate for job in jobs if job.validate is not None]
+    measure = validated_by(*(job.task for job in jobs))
 
     def validate() -> float:
         return sum(check() for check in checks) / len(checks)
@@ -141,6 +149,7 @@ def tune_jointly(
         validate if checks else None,
         resume,
         report,
+        measure,
     )
     borrowed = keep_borrowed(module, folder)
     shares = borrowed.shares() if borrowed else {}
@@ -150,9 +159,10 @@ def tune_jointly(
     for number, (job, given_as) in enumerate(zip(jobs, config.task.split("+"), strict=True)):
         task = job.task.name
         own = config.model_copy(update={"data": config.data_of(given_as)})
-        evaluation = None
+        evaluation, own_shares = None, []
         if test := rows_to_score(job.task, config):
             value = frozen_as(module, card_of(own, job, {}), number)
+            own_shares = shares_of_rows(value, job.model, test[:SAMPLES])
             evaluation = evaluate(job.model, job.task, test, value, **config.decoding)
             evaluations[task] = evaluation
         card = with_shares(card_of(own, job, tested(evaluation)), shares)
@@ -160,14 +170,14 @@ def tune_jointly(
         plain, state = stored(value)
         prompts.save(plain, folder / tasks.name_of(task), state)
         names[task] = store.add(plain, library_name(card, config.tag), state, replace=True)
-        summaries[task] = summary_of(job, outcome, evaluation, test)
+        summaries[task] = summary_of(job, outcome, evaluation, test, own_shares)
     summary = {
-        "validation": "mean over the tasks",
+        "validation": measure,
         "outcome": asdict(outcome),
         "trainable_parameters": module.trainable(),
         "rows_seen": {j.task.name: len(rows) for j, rows in zip(jobs, chosen, strict=True)},
         "tasks": summaries,
-        "borrowed": shares,
+        "borrowed": borrowed and borrowed.numbers(),
     }
     write_results(folder, summary)
     return JointRun(tuned, names, evaluations, outcome, folder, summary, borrowed)

@@ -9,7 +9,14 @@ from typing import Any
 from promptgraft import tasks
 from promptgraft.analysis import curves, pictures
 from promptgraft.api.config import TuneConfig
-from promptgraft.api.names import library_name, model_for, refuse_modules, resolve, task_for
+from promptgraft.api.names import (
+    library_name,
+    model_for,
+    own_task,
+    refuse_modules,
+    resolve,
+    task_for,
+)
 from promptgraft.api.tuning import Run, tune
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
@@ -61,8 +68,9 @@ def transfer(
     template                  default: the source's, or between families the task's own for the
                               target's family
     repair_lengths            repeat or cut prompts to the length of the first
-    select_on                 the split ("dev" is "validation") whose labelled rows, at most
-                              `select_rows`, choose among `CANDIDATES`; the card says so
+    select_on                 the split ("dev" is "validation", "test" is refused) whose labelled
+                              rows, at most `select_rows`, choose among `CANDIDATES`; the card says
+                              so
     task, data                to select on, as for `evaluate`; default the prompt's own
     keep                      False: do not put it into the library; the name is what it would have
 
@@ -73,6 +81,14 @@ def transfer(
     values = [resolve(one, store) if isinstance(one, str) else one for one in given]
     if not values:
         raise ConfigError("There is no prompt to move.")
+    split = "validation" if select_on == "dev" else select_on
+    if split == "test":
+        raise ConfigError(
+            "select_on=test would choose by the rows that the prompt is to be scored on; choose by "
+            "others, with --select-on dev or select_on='dev'."
+        )
+    if split is not None and (method or recipe or settings):
+        raise ConfigError("select_on chooses the method itself; name no method or settings.")
     if isinstance(sources, FrozenModel):
         sources = [sources]
     origins = list(sources or _loaded(values))
@@ -80,11 +96,8 @@ def transfer(
         refuse_modules(one, value, origin, store)
     target = to if isinstance(to, FrozenModel) else FrozenModel.load(to)
     template = template or _template(values[0], origins[0], target)
-    if select_on is not None:
-        if method or recipe or settings:
-            raise ConfigError("select_on chooses the method itself; name no method or settings.")
+    if split is not None:
         judged = task_for(values[0], task, data or {})
-        split = "validation" if select_on == "dev" else select_on
         judged = judged.subset(split, select_rows, seed=0)
         moved = _select(values, origins, target, template, repair_lengths, judged, split)
     else:
@@ -119,6 +132,9 @@ def teach(
     settings    of `TuneConfig`
 
     The result is kept as task@model:tag. Labels of test rows, where there are some, score it.
+
+    Raises ConfigError, before anything is done, if no task is named and the prompt's own is not at
+    hand.
     """
     store = library or Library()
     common = _further(name, steps, task, data, store, settings)
@@ -154,7 +170,8 @@ def refine(
     task, data  default: what the prompt was made for
     settings    of `TuneConfig`
 
-    The refined prompt is kept as task@model:tag, the one from the random start is not.
+    The refined prompt is kept as task@model:tag, the one from the random start is not. Raises as
+    `teach` does.
     """
     store = library or Library()
     common = _further(name, steps, task, data, store, settings)
@@ -182,7 +199,7 @@ def _further(
     card = resolve(name, store).card
     return {
         "model": card.base.name,
-        "task": task or card.task,
+        "task": task or own_task(card, "tune it on"),
         "data": data or card.hyperparameters.get("data", {}),
         "template": card.template,
         "length": card.length,

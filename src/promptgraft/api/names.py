@@ -75,21 +75,28 @@ def task_for(
     if isinstance(task, Task):
         return task
     card = prompt.card if prompt is not None else None
-    name = task or (card.task if card else None)
+    name = task
     if name is None:
-        raise ConfigError("The task must be named: task=...")
-    known = tasks.known(name)
-    if card is not None and task is None and not known:
-        raise ConfigError(
-            f"{card.title} was tuned on {name}, which is not built in: name the data to score it "
-            "on, with --task or task=..."
-        )
-    if card is not None and not data and (name == card.task or not known):
+        if card is None:
+            raise ConfigError("The task must be named: task=...")
+        name = own_task(card, "score it on")
+    if card is not None and not data and (name == card.task or not tasks.known(name)):
         own = card.hyperparameters.get("data")
         data = {k: v for k, v in own.items() if k not in SPLITS} if isinstance(own, dict) else {}
         if card.verbalizer:
             data = {"verbalizer": card.verbalizer, **data}
     return tasks.load(name, **data)
+
+
+def own_task(card: PromptCard, purpose: str) -> str:
+    """The task that a prompt was tuned for. Raises ConfigError if its data cannot be found by that
+    name, which says what data to name for the purpose."""
+    if card.task is None or not tasks.known(card.task):
+        raise ConfigError(
+            f"{card.title} was tuned on {card.task or 'nothing that is named'}, which is not "
+            f"built in: name the data to {purpose}, with --task or task=..."
+        )
+    return card.task
 
 
 def model_for(

@@ -9,6 +9,7 @@ from promptgraft.analysis import library_report, report
 from promptgraft.analysis.run_report import is_run, read_run
 from promptgraft.errors import PromptgraftError
 from promptgraft.library import Library
+from promptgraft.library.shards import holds_any
 
 
 def write_report(what: Path | str, to: Path | str) -> Path:
@@ -24,6 +25,10 @@ def write_report(what: Path | str, to: Path | str) -> Path:
         raise PromptgraftError(f"{folder} is no folder; expected a run's or a library's.")
     inside = sorted(path for path in folder.iterdir() if path.is_dir())
     runs = [folder] if is_run(folder) else [path for path in inside if is_run(path)]
+    if not runs and not holds_any(folder):  # asked before an index is made there
+        raise PromptgraftError(
+            f"{folder} has neither runs nor prompts; expected a run's or a library's folder."
+        )
     report.save(_of_runs(folder, runs) if runs else _of_library(Library(folder)), file)
     return file
 
@@ -51,10 +56,6 @@ def _of_runs(folder: Path, runs: list[Path]) -> report.Report:
 
 def _of_library(library: Library) -> report.Report:
     listing = library.list()
-    if not listing and not listing.broken:
-        raise PromptgraftError(
-            f"{library.path} has neither runs nor prompts; expected a run's or a library's folder."
-        )
     parts = library_report.parts(listing)
     counts = {
         "prompts": len(listing),

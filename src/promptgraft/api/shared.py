@@ -1,7 +1,7 @@
 """Tune one prompt for several models together, so that it is also good for others."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,7 @@ def tune_shared(
     folder = config.folder()
     begin(folder, config, resume)
     checks = [job.validate for job in jobs if job.validate is not None]
+    measure = validated_by(jobs[0].task)
 
     def validate() -> float:
         return sum(check() for check in checks) / len(checks)
@@ -118,7 +119,8 @@ def tune_shared(
         folder,
         validate if checks else None,
         resume,
-        report and (lambda now: report(replace(now, measure=validated_by(jobs[0].task)))),
+        report,
+        measure,
     )
     store = library or Library()
     tuned: dict[str, Prompt] = {}
@@ -138,7 +140,7 @@ def tune_shared(
         names[name] = store.add(tuned[name], library_name(card, config.tag), replace=True)
         summaries[name] = summary_of(job, outcome, evaluations.get(name), test)
     summary = {
-        "validation": "mean over the models",
+        "validation": measure,
         "outcome": asdict(outcome),
         "trainable_parameters": module.trainable(),
         "models": summaries,

@@ -6,7 +6,6 @@ from promptgraft import prompts
 from promptgraft.errors import PromptgraftError
 from promptgraft.library import Library, hub
 from promptgraft.library.hub import Pulled, Pushed
-from promptgraft.library.names import default
 
 
 def push(
@@ -38,7 +37,7 @@ def _folders(what: Path | str, library: Library) -> dict[str, Path]:
     """Names and folders of what is meant."""
     path = Path(what)
     if (path / "prompt.json").is_file():
-        return {default(prompts.load_card(path)): path}
+        return {prompts.load_card(path).title: path}
     if path.is_dir():
         library, pattern = Library(path), "*"
     else:

@@ -9,15 +9,15 @@ from typing import Any
 import promptgraft
 from promptgraft import prompts, tasks
 from promptgraft.analysis import curves
+from promptgraft.analysis.borrowing import Borrowing
 from promptgraft.api import choosing
-from promptgraft.api.borrowing import keep_borrowed, with_shares
+from promptgraft.api.borrowing import keep_borrowed, shares_of_rows, with_shares
 from promptgraft.api.config import AUTO, TuneConfig
-from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
+from promptgraft.api.folder import SAMPLES, begin, rows_to_score, summary_of, write_results
 from promptgraft.api.job import (
     Job,
     loaded,
     module_settings,
-    naming,
     prepare,
     prepare_weights,
     validated_by,
@@ -42,6 +42,7 @@ class Run:
     name      in the library; the folder, where the model was tuned with the prompt and lies there
     adaptive  of a method that gives each row its own prompt: what does; `prompt` is then the one
               of no row in particular
+    borrowed  what the prompt is mixed from; None where the method has no weights
     """
 
     prompt: Prompt
@@ -51,6 +52,7 @@ class Run:
     folder: Path
     summary: dict[str, Any] = field(default_factory=dict)
     adaptive: AdaptivePrompt | None = None
+    borrowed: Borrowing | None = None
 
 
 @dataclass(frozen=True)
@@ -130,18 +132,28 @@ def tune(
         folder,
         with_samples(job, config),
         resume,
-        naming(report, job.task),
+        report,
+        validated_by(job.task),
     )
-    if not processes.first():
-        prompt, _ = stored(frozen_as(job.module, card_of(config, job, {})))
-        return Run(prompt, str(folder), outcome, None, folder)
+    if processes.first():
+        return _scored_and_kept(job, config, outcome, library or Library())
+    prompt, _ = stored(frozen_as(job.module, card_of(config, job, {})))
+    return Run(prompt, str(folder), outcome, None, folder)
+
+
+def _scored_and_kept(
+    job: Job[PromptModule], config: TuneConfig, outcome: Outcome, store: Library
+) -> Run:
+    """What a run came to: its scores, its folder, its prompt in the library."""
+    folder = config.folder()
     own_model = isinstance(job.module, Transfer) and job.module.tuned is not None
     if own_model:
         job.model.save(folder / "model")
     test = rows_to_score(job.task, config)
-    evaluation = None
+    evaluation, own_shares = None, []
     if test:
         tuned = frozen_as(job.module, card_of(config, job, {}))
+        own_shares = shares_of_rows(tuned, job.model, test[:SAMPLES])
         evaluation = evaluate(job.model, job.task, test, tuned, **config.decoding)
     borrowed = keep_borrowed(job.module, folder)
     shares = borrowed.shares() if borrowed else {}
@@ -154,18 +166,17 @@ def tune(
     state = _module_state(config, job.module) if config.keep_module else None
     state = kept or state
     prompts.save(prompt, folder, state)
-    summary = summary_of(job, outcome, evaluation, test) | {"borrowed": shares}
-    summary["choice"] = config.choice
+    summary = summary_of(job, outcome, evaluation, test, own_shares)
+    summary |= {"borrowed": borrowed and borrowed.numbers(), "choice": config.choice}
     write_results(folder, summary)
     name = str(folder)
     if not own_model:
-        store = library or Library()
         try:
             name = store.add(prompt, library_name(card, config.tag), state, replace=True)
         except PromptgraftError as error:
             raise type(error)(f"{error}\nThe prompt and its results are in {folder}.") from error
     adaptive = tuned if isinstance(tuned, AdaptivePrompt) else None
-    return Run(prompt, name, outcome, evaluation, folder, summary, adaptive)
+    return Run(prompt, name, outcome, evaluation, folder, summary, adaptive, borrowed)
 
 
 def frozen_as(module: PromptModule, card: PromptCard, task: int = 0) -> Prompt | AdaptivePrompt:

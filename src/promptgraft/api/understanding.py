@@ -6,13 +6,14 @@ from typing import Any
 
 from torch import Tensor
 
+from promptgraft.api.borrowing import shares_of_rows
 from promptgraft.api.names import model_for, resolve, runnable, task_for
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
-from promptgraft.prompts import Prompt, load
+from promptgraft.prompts import Prompt, PromptCard, load
 from promptgraft.transfer import across_tasks
-from promptgraft.transfer.across_tasks import AdaptivePrompt
+from promptgraft.transfer.across_tasks import METHODS, AdaptivePrompt, settings_of
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,12 @@ class Explanation:
 
     shares  of each source, over all inputs, the largest first
     rows    some rows, where each has a mixture of its own: the row and its shares
+    form    of a method that mixes no prompts: what its prompt is, and what that started from
     """
 
     shares: dict[str, float]
     rows: list[tuple[dict[str, Any], dict[str, float]]]
+    form: str | None = None
 
 
 def explain(
@@ -85,10 +88,14 @@ def explain(
 
     rows  of the task's split (`task` as for `evaluate`), if there are mixtures by row
 
-    Raises PromptgraftError for a prompt that is mixed from no others.
+    Raises PromptgraftError for a prompt that is mixed from no others, and whose method says no more
+    of it (`Transfer.form`).
     """
     value = resolve(prompt, library)
     shares = value.card.hyperparameters.get("borrowed")
+    form = _form(value.card)
+    if form is not None:
+        return Explanation({}, [], form)
     if not isinstance(shares, dict):
         raise PromptgraftError(
             f"{value.card.title} is mixed from no other prompts (method {value.card.method}). "
@@ -101,9 +108,18 @@ def explain(
     if not isinstance(run, AdaptivePrompt):
         return Explanation(state, [])
     chosen = task_for(value, task, {}).rows(split)[:rows]
-    attention = run.attention(frozen.collate(frozen.encode(chosen, run)))
-    if attention is None:
-        return Explanation(state, [])
-    columns, weights = attention
-    mixtures = [dict(zip(columns, row, strict=True)) for row in weights.tolist()]
-    return Explanation(state, list(zip(map(dict, chosen), mixtures, strict=True)))
+    mixtures = shares_of_rows(run, frozen, chosen)
+    return Explanation(state, list(zip(map(dict, chosen), mixtures, strict=False)))  # or none
+
+
+def _form(card: PromptCard) -> str | None:
+    """What the prompt of a method that mixes none is, and the sources that it started from."""
+    method = METHODS.items.get(card.method or "")
+    chosen = card.hyperparameters.get("transfer", {})
+    if method is None or not isinstance(chosen, dict):
+        return None
+    form = method.form(settings_of(method.name, chosen))
+    if form is None:
+        return None
+    names = [one.name for one in card.parents if one.relation == f"{method.name}-source"]
+    return f"{form}; it started from {', '.join(names) or 'no other prompts'}"

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from promptgraft import files
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
-from promptgraft.api.job import naming, prepare_weights
+from promptgraft.api.job import prepare_weights, validated_by
 from promptgraft.api.multitask import begin_with_others
 from promptgraft.api.samples import with_samples
 from promptgraft.models import FrozenModel
@@ -52,9 +52,16 @@ def tune_weights(
         begin_with_others(job, config, report)
     settings = config.training()
     validate = with_samples(job, config)
-    told = naming(report, job.task)
     outcome = train(
-        job.module, job.encoded, job.objective, settings, folder, validate, resume, told
+        job.module,
+        job.encoded,
+        job.objective,
+        settings,
+        folder,
+        validate,
+        resume,
+        report,
+        validated_by(job.task),
     )
     share = job.module.share()
     if not processes.first():

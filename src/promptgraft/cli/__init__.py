@@ -1,5 +1,6 @@
 """The command line: one file per subcommand, each parses, calls `api` and prints."""
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -112,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not debug:
         terminal.silence()
     try:
+        _check_letters(words)
         app(words, prog_name="promptgraft")
     except (PromptgraftError, OSError) as error:
         if debug:
@@ -122,6 +124,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         traceback.print_exc()
         terminal.note("promptgraft: this is a bug; please report it with the lines above.")
         sys.exit(BUG)
+
+
+def _check_letters(words: Sequence[str]) -> None:
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:  # it could be neither printed nor stored
+            shown = os.fsencode(word).decode(errors="backslashreplace")
+            raise PromptgraftError(f"{shown} is not UTF-8; names and texts must be.") from None
 
 
 def _line(error: Exception) -> str:

@@ -34,7 +34,8 @@ def command(
 ) -> None:
     """Say what a prompt borrowed from which source prompt.
 
-    Where each input has a mixture of its own (ptg, attempt), some rows are shown with theirs.
+    Where each input has a mixture of its own (ptg, attempt), some rows are shown with theirs; of a
+    method that mixes none (mpt, dept) what it is.
     """
     from promptgraft.api import understanding
     from promptgraft.library import Library
@@ -45,7 +46,11 @@ def command(
         )
     if as_json:
         shown = [{"row": row, "shares": shares} for row, shares in found.rows]
-        terminal.print_json({"prompt": prompt, "shares": found.shares, "rows": shown})
+        form = {"form": found.form} if found.form else {}
+        terminal.print_json({"prompt": prompt, "shares": found.shares, "rows": shown, **form})
+        return
+    if found.form:
+        print(f"{prompt} is mixed from no other prompts. It is {found.form}.")
         return
     terminal.print_table(("SHARE", "PROMPT"), [(f"{s:.3f}", n) for n, s in found.shares.items()])
     for row, shares in found.rows:

@@ -1,6 +1,6 @@
 """`promptgraft gc`: empty the trash."""
 
-from promptgraft.cli.options import LibraryPath
+from promptgraft.cli.options import LibraryPath, opened
 
 EPILOG = """\b
 Example:
@@ -10,6 +10,4 @@ $ promptgraft gc
 
 def command(library: LibraryPath = None) -> None:
     """Delete for good what `promptgraft rm` moved to the trash."""
-    from promptgraft.library import Library
-
-    print(f"{Library(library).empty_trash()} prompts deleted")
+    print(f"{opened(library).empty_trash()} prompts deleted")

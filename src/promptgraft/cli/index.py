@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from promptgraft.cli import terminal
-from promptgraft.cli.options import LibraryPath
+from promptgraft.cli.options import LibraryPath, opened
 
 EPILOG = """\b
 Example:
@@ -17,9 +17,8 @@ def command(library: LibraryPath = None) -> None:
     Prompts that were copied in or deleted are noticed without it; files that were changed inside
     a prompt's folder by other programs are not.
     """
-    from promptgraft.library import Library
 
-    store = Library(library)
+    store = opened(library)
     with terminal.waiting(f"reading {store.path}"):
         store.rebuild()
     print(f"{len(store)} prompts in {store.path}")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from promptgraft.cli import terminal
-from promptgraft.cli.options import Json, LibraryPath
+from promptgraft.cli.options import Json, LibraryPath, opened
 
 EPILOG = """\b
 In a filter: = != > >= < <=, ~ for a glob, and, or, not, parentheses; a field alone
@@ -49,9 +49,8 @@ def command(
     as_json: Json = False,
 ) -> None:
     """List the prompts of the library."""
-    from promptgraft.library import Library
 
-    store = Library(library)
+    store = opened(library)
     if duplicates:
         listed = {entry.name for entry in store.list(pattern, where)}
         among = ([name for name in group if name in listed] for group in store.duplicates())

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from promptgraft.cli import terminal
-from promptgraft.cli.options import Json, LibraryPath
+from promptgraft.cli.options import Json, LibraryPath, opened
 
 EPILOG = """\b
 Example:
@@ -32,6 +32,9 @@ def command(
 ) -> None:
     """Copy prompts into another library in fewer bytes, and show what rounding does to them.
 
+    Those that were packed there before stay as they are; other prompts of their names are never
+    replaced.
+
     The error is the norm of the difference over the norm of the prompt.
     """
     from promptgraft.api import curating
@@ -39,7 +42,7 @@ def command(
 
     with terminal.waiting(f"rounding {pattern}"):
         packed = curating.pack(
-            pattern, precision, Library(to) if to else None, library=Library(library)
+            pattern, precision, Library(to) if to else None, library=opened(library)
         )
     if as_json:
         terminal.print_json([one._asdict() for one in packed])

@@ -23,7 +23,7 @@ def command(
     new: Annotated[str, typer.Argument(metavar="NEW", help="TASK@MODEL or TASK@MODEL:TAG.")],
     library: LibraryPath = None,
 ) -> None:
-    """Give a prompt of the library another name. Its card stays as it is."""
+    """Give a prompt of the library another name of the same model. Its card stays as it is."""
     from promptgraft.library import Library
 
     print(Library(library).rename(name, new))

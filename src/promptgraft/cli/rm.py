@@ -1,5 +1,6 @@
 """`promptgraft rm`: move prompts to the trash."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -29,4 +30,5 @@ def command(
     store = Library(library)
     for name in names:
         where = store.remove(name)
-        terminal.note(f"{name} is in the trash. To have it back: mv '{where}' '{store.path}'")
+        back = shlex.join(["mv", str(where), str(store.path)])
+        terminal.note(f"{name} is in the trash. To have it back: {back}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from promptgraft.cli import terminal
-from promptgraft.cli.options import Json, LibraryPath, PromptName
+from promptgraft.cli.options import Json, LibraryPath, PromptName, opened
 
 EPILOG = """\b
 Example:
@@ -33,9 +33,8 @@ def command(
     words that all these models know.
     """
     from promptgraft.api import curating
-    from promptgraft.library import Library
 
-    store = Library(library)
+    store = opened(library)
     with terminal.waiting("comparing"):
         found, skipped = curating.similar(prompt, count, across=across, library=store)
     for reason in skipped:

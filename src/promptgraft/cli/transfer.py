@@ -96,19 +96,14 @@ def command(
     if not names:
         raise typer.BadParameter("name a prompt, such as sst2@mini/bert-s.")
 
-    from promptgraft import api, tasks
-    from promptgraft.errors import ConfigError
+    from promptgraft import api
+    from promptgraft.api.names import own_task
     from promptgraft.library import Library
     from promptgraft.training import parse_settings
 
     store = Library(library)
     if (teach or refine) and task is None:
-        card = api.resolve(names[0], store).card
-        if card.task is None or not tasks.known(card.task):
-            raise ConfigError(
-                f"{card.title} was tuned on {card.task or 'nothing that is named'}, which is not "
-                "built in: name the data to tune on, with --task."
-            )
+        own_task(api.resolve(names[0], store).card, "tune it on")  # before it is moved and kept
     settings = parse_settings([word for word in words if "=" in word])
     data = settings.pop("data", None)
     with terminal.waiting(f"moving {' and '.join(names)} to {to}"):

@@ -186,8 +186,9 @@ def _print(run: Run | JointRun | SharedRun | Weights, library: Library, as_json:
         return
     if choice := run.summary["choice"]:
         print(f"Chosen  {choice['chosen']}: {choice['because']}")
-    if borrowed := next(iter(run.summary["borrowed"].values()), None):
-        print(f"Borrowed  {_shares(borrowed)}; the picture is {run.folder / 'borrowed.png'}")
+    if run.borrowed is not None:
+        (shares,) = run.borrowed.shares().values()
+        print(f"Borrowed  {_shares(shares)}; the picture is {run.folder / 'borrowed.png'}")
     if run.name == str(run.folder):
         print(f"Prompt  {run.name}, of the model that was tuned with it: {run.folder / 'model'}")
     else:
@@ -199,12 +200,13 @@ def _print(run: Run | JointRun | SharedRun | Weights, library: Library, as_json:
 def _print_several(run: JointRun | SharedRun, library: Library, as_json: bool) -> None:
     """A prompt for each task, or for each model."""
     from promptgraft import tasks
-    from promptgraft.api import SharedRun
+    from promptgraft.api import JointRun, SharedRun
 
     if as_json:
         terminal.print_json({"names": run.names, "folder": run.folder, **run.summary})
         return
-    borrowed = run.summary.get("borrowed", {})
+    found = run.borrowed if isinstance(run, JointRun) else None
+    borrowed = found.shares() if found else {}
     for key, name in run.names.items():
         scores = [terminal.scores(run.evaluations[key])] if key in run.evaluations else []
         shares = borrowed.get(tasks.name_of(key))

@@ -43,17 +43,18 @@ class Entry:
 
 
 class Broken(NamedTuple):
-    """A folder in the library that is not a prompt, and why."""
+    """A folder in the library that is not a prompt, why, and whether it was just set aside."""
 
     path: Path
     reason: str
+    is_moved: bool = False
 
 
 class Listing(Sequence[Entry]):
     """Entries by name, each made when it is looked at.
 
     names   the names alone, sorted
-    broken  the folders that could not be read, set aside
+    broken  the folders that could not be read, of those whose names fit
     """
 
     def __init__(

@@ -14,6 +14,7 @@ at the front or in the middle may be left out: `lr` is `hyperparameters.lr`, `me
 
 import re
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from typing import NamedTuple, Never
 
 from promptgraft.errors import PromptgraftError, did_you_mean
@@ -69,6 +70,11 @@ def matching(name: str, known: Sequence[str]) -> list[str]:
 def glob(pattern: str) -> str:
     """A shell glob as SQLite's GLOB takes it."""
     return pattern.replace("[!", "[^")
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Whether a name fits a glob, as SQLite would say."""
+    return fnmatchcase(name, pattern.replace("[^", "[!"))
 
 
 class _Parser:

@@ -54,12 +54,13 @@ def push(folders: Mapping[str, Path], repo: str, public: bool = False) -> Pushed
 
     A repository that is not there is made, private unless `public`. Prompts of other names that it
     holds stay, those of these names are replaced; its history keeps them. Commits hold whole
-    prompts, so a push that breaks off leaves none half there.
+    prompts, so a push that breaks off leaves none half there. Of a model in a local folder the
+    cards tell the folder's name alone.
 
     Raises BadFileError for a damaged prompt before anything is sent, PromptgraftError if the hub
     cannot be reached, does not let us in or does not take it.
     """
-    cards = {name: _checked(folder).card for name, folder in folders.items()}
+    cards = {name: _checked(folder).card.without_paths() for name, folder in folders.items()}
     hub = _hub()
     known = _find(hub, repo)
     if known is None:
@@ -71,7 +72,7 @@ def push(folders: Mapping[str, Path], repo: str, public: bool = False) -> Pushed
             place = _fetch(hub, repo, known, [f"{at}/{CARD}" for at in others.values()])
             for name, at in others.items():
                 with suppress(BadFileError):  # a card we cannot read is no reason not to push ours
-                    cards[name] = prompts.load_lone_card(place / at)
+                    cards[name] = prompts.load_lone_card(place / at).without_paths()
     files = {"README.md": model_card(repo, cards).encode()}
     chosen = sorted(folders)
     for start in range(0, len(chosen), TOGETHER):
@@ -140,9 +141,19 @@ def _checked(folder: Path) -> prompts.Prompt:
     return prompts.load(folder)
 
 
+def _published(folder: Path) -> Mapping[str, str | bytes]:
+    """The files of a prompt as they are pushed: their paths, or what is in them instead."""
+    card = prompts.load_card(folder)
+    if card.base.is_local:
+        return prompts.encode_again(folder, card.without_paths())
+    paths = {file: folder / file for file in prompts.FILES}
+    return {file: str(path) for file, path in paths.items() if path.is_file()}
+
+
 def _is(prompt: prompts.Prompt, library: Library, name: str) -> bool:
     here = library.get(name)
-    cards = {one.card.model_dump_json() for one in (here, prompt)}  # a metric may be NaN
+    # As JSON, for a metric may be NaN; here the model's folder may be known, there it is not told.
+    cards = {one.card.without_paths().model_dump_json() for one in (here, prompt)}
     return len(cards) == 1 and here.content_hash == prompt.content_hash
 
 
@@ -186,10 +197,9 @@ def _commit(hub: HfApi, repo: str, folders: Mapping[str, Path], more: Mapping[st
     from huggingface_hub import CommitOperationAdd
 
     changes = [
-        CommitOperationAdd(f"{_place(name)}/{file}", str(folder / file))
+        CommitOperationAdd(f"{_place(name)}/{file}", data)
         for name, folder in folders.items()
-        for file in prompts.FILES
-        if (folder / file).is_file()
+        for file, data in _published(folder).items()
     ]
     changes += [CommitOperationAdd(name, data) for name, data in more.items()]
     what = next(iter(folders)) if len(folders) == 1 else f"{len(folders)} prompts"

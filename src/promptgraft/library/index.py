@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from promptgraft import files
 from promptgraft.library import filters, rows
@@ -74,9 +75,10 @@ class Index:
 
         return self.database.run(work)
 
-    def broken(self) -> list[tuple[str, str, str]]:
-        """Shard, folder and reason of what is no prompt."""
-        return self._all("SELECT shard, folder, reason FROM broken ORDER BY folder")
+    def broken(self, pattern: str = "*") -> list[tuple[str, str, str]]:
+        """Shard, folder and reason of what is no prompt but would have a name that fits a glob."""
+        found = self._all("SELECT shard, folder, reason FROM broken ORDER BY folder")
+        return [one for one in found if filters.fits(unquote(one[1]), pattern)]
 
     def card(self, name: str) -> PromptCard | None:
         """The card of this name, if the index has it."""

@@ -6,11 +6,9 @@ file system takes is written in hexadecimal: `sst2@google%2Fflan-t5-small%3Av2`.
 
 import re
 import unicodedata
-from pathlib import PurePath
 from urllib.parse import unquote
 
 from promptgraft.errors import PromptgraftError
-from promptgraft.prompts import PromptCard
 
 _NAME = re.compile(r"[^@:]+@[^@:]+(:[^@:/]+)?")
 _ENCODED = re.compile(r'[%/:<>"|]')
@@ -38,12 +36,9 @@ def check(name: str) -> str:
     return name
 
 
-def default(card: PromptCard) -> str:
-    """`task@model`; of a model in a local folder only the folder's name."""
-    model = card.base.name
-    if model.startswith(("/", ".", "~")) or "\\" in model:
-        model = PurePath(model.replace("\\", "/")).name
-    return f"{card.task or 'untitled'}@{model}"
+def model_of(name: str) -> str:
+    """What stands between @ and the tag."""
+    return re.split("[@:]", name)[1]
 
 
 def to_folder(name: str) -> str:

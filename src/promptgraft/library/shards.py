@@ -47,6 +47,20 @@ def visible(folder: Path) -> Iterator[os.DirEntry[str]]:
                 yield item
 
 
+def holds_any(root: Path) -> bool:
+    """Whether any folder, in a shard or beside, has the name of a prompt, whole or broken."""
+    shards = (root / item.name for item in visible(root) if SHARD.fullmatch(item.name))
+    return any(_is_named(item.name) for place in (root, *shards) for item in visible(place))
+
+
+def _is_named(folder: str) -> bool:
+    try:
+        names.from_folder(folder)
+    except PromptgraftError:
+        return False
+    return True
+
+
 def _has_twin(root: Path, shard: str, folder: str) -> bool:
     """Whether a folder beside the shards is also in its shard, where it counts."""
     return shard == ROOT and (root / shard_of(folder) / folder).is_dir()

@@ -16,12 +16,18 @@ from itertools import islice
 from pathlib import Path
 
 from promptgraft import files, prompts
-from promptgraft.errors import BadFileError, MissingPromptError, NewerFileError, PromptgraftError
+from promptgraft.errors import (
+    BadFileError,
+    MissingPromptError,
+    NewerFileError,
+    PromptgraftError,
+    WrongModelError,
+)
 from promptgraft.library import likeness, names
 from promptgraft.library.entries import Broken, Entry, Likeness, Listing
 from promptgraft.library.index import Index
 from promptgraft.library.rows import space_of
-from promptgraft.library.shards import shard_of
+from promptgraft.library.shards import holds_any, shard_of
 from promptgraft.prompts import ModuleState, Precision, Prompt, PromptCard
 
 Names = list[str]  # inside the class, `list` is its method
@@ -73,7 +79,7 @@ class Library:
         precision: Precision = "float32",
     ) -> str:
         """Keep a prompt, and its module if given; returns its name (by default task@model)."""
-        name = names.check(name or names.default(prompt.card))
+        name = names.check(name or prompt.card.title)
         folder = self._folder(name)
         if folder.exists() and not replace:
             raise self._taken(name)
@@ -95,7 +101,7 @@ class Library:
         added: list[str] = []
         rest = iter(given)
         while group := list(islice(rest, TOGETHER)):
-            named = [(names.check(n or names.default(p.card)), p) for p, n in group]
+            named = [(names.check(n or p.card.title), p) for p, n in group]
             chosen = [name for name, _ in named]
             for name in chosen:
                 if name in self or chosen.count(name) > 1:
@@ -126,12 +132,15 @@ class Library:
 
     def list(self, pattern: str = "*", where: str | None = None) -> Listing:
         """The prompts whose names fit a glob (`*` crosses slashes: `sst2@*`, `*@mini/*`) and whose
-        cards pass a filter, such as `metric.accuracy>80 and base~mini/*` (filters.py)."""
+        cards pass a filter, such as `metric.accuracy>80 and base~mini/*` (filters.py).
+
+        Folders that are no prompts are judged by the name alone.
+        """
         if not self._is_fresh():
             return Listing([], self._folder, self._card)
         broken = [
             Broken(self.path / shard / folder, reason)
-            for shard, folder, reason in self.index.broken()
+            for shard, folder, reason in self.index.broken(pattern)
         ]
         return Listing(self.index.names(pattern, where), self._folder, self._card, broken)
 
@@ -165,10 +174,11 @@ class Library:
         return count
 
     def rename(self, name: str, new: str) -> str:
-        """Give the prompt of exactly this name another one; returns it."""
+        """Give the prompt of exactly this name another one of the same model; returns it."""
         folder, new = self._existing(name), names.check(new)
         if new in self:
             raise self._taken(new)
+        self._check_model(name, new)
         target = self._folder(new)
         files.move_folder(folder, target)
         self.index.take_in([folder, target])
@@ -217,14 +227,16 @@ class Library:
         return sorted(found, key=lambda one: (-one.cosine, one.name))[:count]
 
     def verify(self, pattern: str = "*") -> tuple[int, Sequence[Broken]]:
-        """Read every file of the prompts whose names fit: how many are sound, and what is not.
+        """Read the prompts whose names fit, and their modules: how many are sound, what is not.
 
+        README.md is not read: it is made from the card, and people may write on in it.
         Damaged prompts are moved to the folder .broken and never deleted. What a newer promptgraft
         wrote, what may not be read and what is no prompt's folder at all is named and stays.
         """
         listing = self.list(pattern)
         sound, broken = 0, []
         for path in [entry.path for entry in listing] + [one.path for one in listing.broken]:
+            is_moved = False
             try:
                 name = names.from_folder(path.name)
                 if path != self._folder(name):
@@ -235,8 +247,8 @@ class Library:
                 own = error.__cause__ is None or not isinstance(error.__cause__, OSError)
                 if own and not isinstance(error, NewerFileError) and path.is_dir():
                     with suppress(PromptgraftError):  # where we may not write it stays
-                        path = self._move_away(path, ASIDE)
-                broken.append(Broken(path, str(error)))
+                        path, is_moved = self._move_away(path, ASIDE), True
+                broken.append(Broken(path, str(error), is_moved))
             except PromptgraftError as error:
                 broken.append(Broken(path, str(error)))
             else:
@@ -245,17 +257,23 @@ class Library:
 
     def rebuild(self) -> None:
         """Make the index again from the folders."""
-        if self.path.is_dir():
+        if self._is_there():
             self.index.rebuild()
 
     def _is_fresh(self) -> bool:
         """Bring the index up to date; False if there is no library yet."""
+        if not self._is_there():
+            return False
+        self.index.refresh()
+        return True
+
+    def _is_there(self) -> bool:
+        """Whether the folder is a library's; in any other one looking leaves no index."""
         if not self.path.exists():
             return False
         if not self.path.is_dir():
             raise PromptgraftError(f"{self.path} is a file; expected the library's folder.")
-        self.index.refresh()
-        return True
+        return self.index.database.path.exists() or holds_any(self.path)
 
     def _take_in(self, added: Sequence[tuple[str, Prompt]], precision: Precision) -> None:
         self.index.take_in([self._folder(name) for name, _ in added])
@@ -291,6 +309,19 @@ class Library:
             raise self._missing(name)
         return self._folder(name)
 
+    def _check_model(self, name: str, new: str) -> None:
+        """A prompt may be called after the model that its name or its card has."""
+        if names.model_of(new) == names.model_of(name):
+            return
+        own = self.show(name).card.base.short_name
+        if names.model_of(new) != own:
+            wanted = names.model_of(new)
+            raise WrongModelError(
+                f"{name} is a prompt of {own} and cannot be called {new}. "
+                f"Expected {new.replace(f'@{wanted}', f'@{own}')}, or move it to that model: "
+                f"promptgraft transfer {name} --to {wanted}"
+            )
+
     def _move_away(self, folder: Path, where: str) -> Path:
         target = self.path / where / secrets.token_hex(4) / folder.name
         files.move_folder(folder, target)
@@ -304,6 +335,8 @@ class Library:
         )
 
     def _missing(self, name: str) -> MissingPromptError:
+        if not self.path.exists():
+            return MissingPromptError(f"no prompt {name}: there is no {self.path}.")
         known = self.index.names()[:MOST_COMPARED] if self._is_fresh() else []
         nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         hint = f"The nearest: {', '.join(nearest)}." if nearest else "See: promptgraft ls"

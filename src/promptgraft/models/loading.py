@@ -52,6 +52,19 @@ def load_model(name: str, revision: str | None = None) -> PreTrainedModel:
     return model
 
 
+def is_at_hand(name: str) -> bool:
+    """Whether a model is on this machine: a mini, a folder, or in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    if minis.folder(name) or Path(name).expanduser().is_dir():
+        return True
+    try:
+        return isinstance(try_to_load_from_cache(name, "config.json"), str)
+    except HFValidationError:  # no name of the hub
+        return False
+
+
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write both to a folder, which is there whole or not at all."""
     with files.whole_folder(folder) as new, _no_bars():

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -30,6 +30,16 @@ class ModelReference(_Record):
     tokenizer_hash: Hex | None
     family: Family
     embedding_size: int = Field(gt=0)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the name is the path of a folder on some machine."""
+        return self.name.startswith(("/", ".", "~")) or "\\" in self.name
+
+    @property
+    def short_name(self) -> str:
+        """The name; of a model in a local folder only the folder's."""
+        return PurePath(self.name.replace("\\", "/")).name if self.is_local else self.name
 
     @property
     def identity(self) -> str:
@@ -88,8 +98,15 @@ class PromptCard(_Record):
 
     @property
     def title(self) -> str:
-        """`task@model`, for people."""
-        return f"{self.task or 'untitled'}@{self.base.name}"
+        """`task@model`; of a model in a local folder only the folder's name."""
+        return f"{self.task or 'untitled'}@{self.base.short_name}"
+
+    def without_paths(self) -> Self:
+        """The card to publish: of a model in a local folder it tells the folder's name alone."""
+        if not self.base.is_local:
+            return self
+        base = self.base.model_copy(update={"name": f"./{self.base.short_name}"})
+        return self.model_copy(update={"base": base})
 
 
 def now() -> str:

@@ -101,13 +101,9 @@ def encode(
     prompt: Prompt, module: ModuleState | None = None, precision: Precision = "float32"
 ) -> dict[str, bytes]:
     """The files of a prompt's folder, by name. The same prompt gives the same bytes."""
-    card = _plain(prompt.card)
     tensors = rounding.pack(prompt.tensors(), precision)
     stored = prompt if precision == "float32" else rounding.rounded(prompt, precision)
-    marks = {"card_hash": _card_hash(card), "content_hash": stored.content_hash}
-    # In one string: safetensors writes several in any order, and equal prompts are equal bytes.
-    metadata = {"promptgraft": json.dumps(marks, sort_keys=True)}
-    contents = {TENSORS: safetensors.torch.save(tensors, metadata)}
+    contents = {}
     if module is not None:
         weights = {
             name: tensor.detach().to("cpu", copy=True).contiguous()
@@ -115,9 +111,29 @@ def encode(
         }
         contents[MODULE] = _json(module.settings)
         contents[MODULE_TENSORS] = safetensors.torch.save(weights)
+    return _under(prompt.card, tensors, stored.content_hash, contents)
+
+
+def encode_again(folder: Path, card: PromptCard) -> dict[str, bytes]:
+    """The files of a prompt's folder under another card, the tensors in the precision they have."""
+    hashes = _load_record(folder)[1]
+    contents = {name: _checked(folder, name, hashes) for name in hashes}
+    tensors = _tensors(contents.pop(TENSORS), folder / TENSORS)
+    return _under(card, tensors, _load_content_hash(folder), contents)
+
+
+def _under(
+    card: PromptCard, tensors: dict[str, Tensor], content_hash: str, module: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """Tensors as they are stored and the files of a module, with what vouches for them."""
+    plain = _plain(card)
+    marks = {"card_hash": _card_hash(plain), "content_hash": content_hash}
+    # In one string: safetensors writes several in any order, and equal prompts are equal bytes.
+    metadata = {"promptgraft": json.dumps(marks, sort_keys=True)}
+    contents = {TENSORS: safetensors.torch.save(tensors, metadata), **module}
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-    contents[CARD] = _json({**card, "files": hashes})
-    contents[README] = readme(prompt.card).encode()
+    contents[CARD] = _json({**plain, "files": hashes})
+    contents[README] = readme(card).encode()
     return contents
 
 

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from promptgraft.errors import ConfigError, did_you_mean
+from promptgraft.training.described import Described
 
 FEW = 12  # settings that an error may list
 
 
-class TrainingConfig(BaseModel):
+class TrainingConfig(Described):
     """How a module is tuned."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: int = Field(default=1000, gt=0)
     """Optimizer steps."""
@@ -26,13 +25,17 @@ class TrainingConfig(BaseModel):
     accumulate: int = Field(default=1, gt=0)
     """Parts that a batch is computed in; the gradient is the same, the memory less."""
     lr: float = Field(default=0.01, gt=0)
+    """Learning rate at its highest."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the rate falls to zero after the warmup: in a line, as a cosine, or (constant) not."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Share of the steps in which the rate rises from zero."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Of AdamW."""
     clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
     seed: int = 0
+    """Of everything that is drawn; the same seed gives the same run."""
     average: Literal["tokens", "sentences"] = "tokens"
     """What a step's loss is the mean over: tokens, or rows with the sum over their tokens, which is
     how the code of Prefix-Tuning has it."""

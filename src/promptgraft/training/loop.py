@@ -35,8 +35,8 @@ RUNAWAY = 3.0  # times the first loss at which a run is given up
 class Report:
     """What a progress line shows, after every step.
 
-    score    of the last validation, as `train` is told it
-    measure  what it measures; "loss" where the score is minus the loss
+    score    of the last validation
+    measure  what it measures, both as `train` is told them
     """
 
     step: int
@@ -66,6 +66,7 @@ def train(
     validate: Callable[[], float] | None = None,
     resume: bool = False,
     report: Callable[[Report], None] | None = None,
+    measure: str = "score",
 ) -> Outcome:
     """Tune a module's parameters; the frozen model inside `objective` has none.
 
@@ -74,6 +75,8 @@ def train(
     validate  the score of the module as it is now, larger is better; its best state is kept.
               None: the last state is kept
     resume    go on from the checkpoint in `folder`, to the same result as without the stop
+    measure   what `validate` gives, as reports and metrics.jsonl name it; "loss" where the score
+              is minus the loss
 
     The loss of a step is the mean over all labels of its batch, or over its rows (`average`),
     however it is divided over parts and processes. Raises TrainingError if the loss is not finite
@@ -117,7 +120,7 @@ def train(
             last = progress.step == config.steps
             if validate is not None and (last or progress.step % config.evaluate_every == 0):
                 score = processes.from_first(accelerator, validate)
-                line["validation"] = score
+                line |= {"validation": score, "measure": measure}
                 if progress.best_score is None or score > progress.best_score:
                     progress.best_score, progress.best_step = score, progress.step
                     progress.waited, best = 0, _copy(module)
@@ -127,7 +130,7 @@ def train(
             log({**line, "seconds": round(seconds, 3)})
             if report is not None and accelerator.is_main_process:
                 left = seconds / (progress.step - began_at) * (config.steps - progress.step)
-                report(Report(progress.step, config.steps, loss, score, left))
+                report(Report(progress.step, config.steps, loss, score, left, measure))
             if processes.any_of(accelerator, stopping()):
                 save()
                 raise StoppedError(
@@ -237,7 +240,7 @@ def _log(
             def write(line: dict[str, Any]) -> None:
                 stream.write(json.dumps(line) + "\n")
                 if board is not None:
-                    for name in line.keys() - {"step"}:
+                    for name in line.keys() - {"step", "measure"}:
                         board.add_scalar(name, line[name], line["step"])
 
             yield write

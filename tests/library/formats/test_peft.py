@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from conftest import tiny
 from promptgraft.errors import BadFileError, PromptgraftError, WrongModelError
 from promptgraft.library.formats import peft as format
+from promptgraft.library.formats import tensors
 from promptgraft.models import FrozenModel
 from promptgraft.prompts import Prefix, Prompt, PromptCard, SoftPrompt
 
@@ -18,7 +20,12 @@ peft = pytest.importorskip("peft")
 
 P = 5
 SOFT = format.SOFT
-TASKS = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM", "masked": "FEATURE_EXTRACTION"}
+TASKS = {
+    "causal": "CAUSAL_LM",
+    "seq2seq": "SEQ_2_SEQ_LM",
+    "masked": "FEATURE_EXTRACTION",
+    "classifier": "SEQ_CLS",
+}
 SOURCE, TARGET = "the film is great", "fun story"
 EXACT = dict(rtol=0, atol=1e-5)
 
@@ -172,15 +179,32 @@ def test_imported_without_the_model(saved, tmp_path):
         saved("llama")[0].check(away)
 
 
-def test_a_prompt_with_a_head_is_refused_with_the_way_to_its_numbers(saved, tmp_path):
-    from transformers import BertForSequenceClassification
+@pytest.mark.parametrize("method", format.TYPES)
+def test_a_prompt_with_a_head_is_refused_with_the_way_to_its_numbers(saved, tmp_path, method):
+    from transformers import GPT2ForSequenceClassification
 
-    folder = saved("bert")[0].name
-    plain = BertForSequenceClassification.from_pretrained(folder)
-    config = peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=P)
-    peft.get_peft_model(plain, config).save_pretrained(tmp_path / "x")
-    with pytest.raises(PromptgraftError, match=r"head of its own.*--key prompt_embeddings"):
+    plain = GPT2ForSequenceClassification.from_pretrained(saved("gpt2")[0].name)
+    settings = {"encoder_hidden_size": 8} if method == "P_TUNING" else {}
+    if method == "MULTITASK_PROMPT_TUNING":
+        settings = {"num_tasks": 2}
+    other = made_by_peft(plain, "classifier", tmp_path / "x", method, **settings)
+    with pytest.raises(PromptgraftError, match="head of its own") as caught:
         format.read(tmp_path / "x")
+    hint = str(caught.value)
+    if method == "PREFIX_TUNING":
+        assert hint.endswith("Keys and values do not come in without it.")
+        return
+    if method == "MULTITASK_PROMPT_TUNING":
+        assert "get_prompt(1, task_ids)" in hint  # prompt_embeddings is but a factor
+        vectors = other.get_prompt(1, torch.tensor([1]))[0].detach()
+        save_file({"one": vectors.contiguous()}, tmp_path / "one.safetensors")
+        assert torch.equal(tensors.read(tmp_path / "one.safetensors")["one"], vectors)
+        return
+    words = hint[hint.index("promptgraft import") :].split()
+    given = dict(zip(words[2::2], words[3::2], strict=True))
+    found = tensors.read(Path(given["--tensor"]), given["--key"])["prompt_embeddings"]
+    torch.testing.assert_close(found, other.get_prompt(1)[0], **EXACT)
+    assert given["--model"] == plain.config.name_or_path
 
 
 def test_what_peft_cannot_express(saved, tmp_path):
@@ -192,8 +216,14 @@ def test_what_peft_cannot_express(saved, tmp_path):
 
     gpt2, t5, bert = saved("gpt2")[0], saved("t5")[0], saved("bert")[0]
     assert "inside the text" in reason(soft(gpt2, "Say: {prompt} {source}"), gpt2)
-    assert "inside the text" in reason(soft(gpt2, "{prompt:2} {source} {prompt}"), gpt2)
-    assert "behind [CLS]" in reason(soft(bert), bert)
+    inside = reason(soft(gpt2, "{prompt:2} {source} {prompt} =>"), gpt2)
+    assert "inside the text" in inside
+    assert inside.endswith("template='{prompt}{start}{source} =>'.")
+    with pytest.raises(PromptgraftError, match="CAUSAL_LM or SEQ_CLS, not TOKEN_CLS"):
+        format.write(soft(gpt2), gpt2, tmp_path / "x", task_type="TOKEN_CLS")
+    own = soft(bert, "{prompt} {text} {mask} .")
+    assert "behind [CLS]" in reason(own, bert)
+    assert reason(own, bert).endswith("template='{prompt}{start}{text} {mask} .'.")
     assert "has text before the prefix" in reason(
         prefix(gpt2, "self", template="Say: {prompt} {source}"), gpt2
     )
@@ -201,10 +231,6 @@ def test_what_peft_cannot_express(saved, tmp_path):
     assert "a prefix for encoder and cross attention of a seq2seq model; PEFT" in reasons[0]
     assert "self attention of a masked model; PEFT" in reasons[1]
     assert "cannot be written as PREFIX_TUNING" in reason(soft(gpt2), gpt2, "PREFIX_TUNING")
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "file").touch()
-    with pytest.raises(PromptgraftError, match="not empty"):
-        format.write(soft(gpt2), gpt2, tmp_path / "full")
 
 
 def test_a_prefix_of_another_family_is_refused(saved, tmp_path):
@@ -248,25 +274,6 @@ def test_why_prefixes_of_encoder_decoders_are_refused(saved, tmp_path, kind, lay
     other(**inputs).logits.sum().backward()
     used = table.grad.view(P, layers, -1).abs().sum((0, 2)) > 0
     assert used.tolist() == ([True, False] if layers == 2 else [True] * 3)
-
-
-def test_why_a_prompt_with_a_head_is_refused(saved):
-    """PEFT's classification head reads the first virtual token; without that head the prompt says
-    nothing."""
-    from transformers import BertForSequenceClassification
-
-    plain = BertForSequenceClassification.from_pretrained(saved("bert")[0].name).eval()
-    config = peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=P)
-    other = peft.get_peft_model(plain, config).eval()
-    ids = torch.tensor([[2, 7, 8, 9, 3]])
-    with torch.no_grad():
-        found = other(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
-        words = torch.cat([other.get_prompt(1), plain.get_input_embeddings()(ids)], dim=1)
-        states = plain.bert(inputs_embeds=words).last_hidden_state
-        head = plain.bert.pooler(states), plain.bert.pooler(states[:, P:])
-        first, behind = (plain.classifier(state) for state in head)
-    torch.testing.assert_close(found, first, **EXACT)
-    assert (found - behind).abs().max() > 1e-3  # [CLS], which the model's own head reads
 
 
 def test_pickles_and_damage_are_refused(saved, tmp_path):

@@ -47,3 +47,5 @@ def test_what_vllm_does_not_take():
     prefix = Prefix({"self": torch.ones(layers, 2, 2, heads, size)}, card)
     with pytest.raises(PromptgraftError, match="keys and values of every layer"):
         vllm.request(prefix, gpt2, "a")
+    with pytest.raises(PromptgraftError, match="max_tokens -5; expected a number above 0"):
+        vllm.request(soft(gpt2), gpt2, "a", max_tokens=-5)

@@ -80,6 +80,27 @@ def test_similarity(visit, desk):
     assert f"{float(shown.inner_text()):.2f}" == number
 
 
+@pytest.mark.parametrize("width", [1200, 700])
+def test_a_wide_map_fits_or_scrolls(visit, desk, models, width):
+    from promptgraft.models import FrozenModel
+
+    bert = FrozenModel.load(models["bert"])
+    for number in range(18):
+        desk.library.add(prompt(bert, number, task="t"), f"task-{number}@bert")
+    page = visit(desk)
+    page.set_viewport_size({"width": width, "height": 900})
+    tab(page, "Similarity")
+    scroll = page.locator(".scroll:visible", has=page.locator(".heat"))
+    scroll.locator(".heat").wait_for()
+    wider = scroll.evaluate("map => map.scrollWidth - map.clientWidth")
+    assert wider <= 0 if width == 1200 else wider > 0
+    row = scroll.locator("tbody tr").first
+    row.locator("button").last.click()
+    assert row.locator("th").bounding_box()["x"] >= scroll.bounding_box()["x"]  # its name stays
+    assert scroll.bounding_box()["x"] + scroll.bounding_box()["width"] <= width
+    page.locator(".box:visible h2").first.wait_for()
+
+
 def test_transfer(visit, desk):
     page = visit(desk)
     tab(page, "Transfer")

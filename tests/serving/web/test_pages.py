@@ -19,6 +19,7 @@ from promptgraft.serving.web import (
     transfer_page,
 )
 from reader import Reader
+from serving.web.conftest import prompt
 
 FILM = "the film is great fun"
 
@@ -54,6 +55,10 @@ def test_a_card_names_ancestors_descendants_and_likes(desk):
     assert "Most like it" in found
     assert "Made from it sst2@bert:v2" in text_of(library_page.card(desk, "sst2@bert"))
     assert "no prompt nothing" in text_of(library_page.card(desk, "nothing"))
+
+
+def test_a_card_says_what_its_words_are(desk):
+    assert "Label words 0 bad 1 good" in text_of(library_page.card(desk, "sst2@bert"))
 
 
 def test_prompts_answer_side_by_side_as_each_alone(desk, models):
@@ -199,6 +204,22 @@ def test_runs_are_refused_where_one_may_only_look(desk, models, reviews, tmp_pat
     assert "Did you mean" in next(train_page.tuned(desk, *wrong))
     assert "not among" in next(train_page.tuned(desk, task, "mini/x", *given[2:]))
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_offered_first_is_on_this_machine(desk, models):
+    bert = FrozenModel.load(models["bert"])
+    base = bert.reference.model_copy(update={"name": "a-hub/model", "fingerprint": "ab"})
+    away = prompt(bert, 9)
+    away = away.with_card(away.card.model_copy(update={"base": base}))
+    for number in range(9):
+        desk.library.add(away, f"a{number}@a-hub/model")
+    whole = Desk(desk.library)
+    assert whole.models()[-1] == "a-hub/model"
+    assert playground.start(whole) == models["bert"]
+    assert transfer_page.movable(whole)[0] == "fill@bert"
+    assert transfer_page.movable(whole)[-1] == "a8@a-hub/model"
+    asked = Desk(desk.library, ["a-hub/model", models["gpt2"]])
+    assert asked.models() == [models["gpt2"], "a-hub/model"]
 
 
 def test_a_desk_knows_models_by_its_prompts_and_keeps_few_in_memory(desk, models, monkeypatch):

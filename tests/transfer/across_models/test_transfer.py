@@ -140,6 +140,9 @@ def test_refused():
     layers, heads, size = one.geometry.sites["self"]
     card = PromptCard(kind="prefix", length=2, base=one.reference)
     prefix = Prefix({"self": torch.randn(layers, 2, 2, heads, size)}, card)
+    zeros = SoftPrompt(torch.zeros(P, one.embedding_size), a_prompt(one).card)
+    with pytest.raises(PromptgraftError, match="are all zeros"):
+        transfer([zeros], [one], two)
     with pytest.raises(PromptgraftError, match="is a prefix"):
         transfer([prefix], [one], two)
     with pytest.raises(ConfigError, match=r"2 prompts for 1 source"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from promptgraft import tasks
 from promptgraft.api.config import TuneConfig
@@ -19,14 +19,13 @@ from promptgraft.errors import ConfigError, DataError
 from promptgraft.library import names
 from promptgraft.tasks.sampling import data_hash
 from promptgraft.training.config import problem, put
+from promptgraft.training.described import Described
 
 OWN = ("out", "tag")  # what every job of a sweep gets from it
 
 
-class SweepConfig(BaseModel):
+class SweepConfig(Described):
     """What a sweep's file holds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     base: dict[str, Any] = Field(default_factory=dict)
     """The settings that all jobs have, as `tune` takes them."""

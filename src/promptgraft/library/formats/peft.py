@@ -4,7 +4,8 @@
     adapter_model.safetensors    prompt_embeddings [P · S, D], S = num_transformer_submodules; for
                                  prefix tuning [P, 2 L H_kv d_head], key and value of each layer in
                                  turn; for multitask prompt tuning also the factors of every task,
-                                 prefix_task_cols [tasks, P · S, r] and _rows [tasks, r, D]
+                                 prefix_task_cols [tasks, P · S, r] and _rows [tasks, r, D]; for
+                                 sequence classification the head (classifier.py)
 
 PEFT puts virtual tokens before everything, the tokenizer's own first tokens too. An imported prompt
 says so in its template; a prompt that stands elsewhere cannot be exported. Behind a prefix PEFT
@@ -13,6 +14,7 @@ only prefixes of causal models mean the same to both.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from torch import Tensor
 import promptgraft
 from promptgraft import files
 from promptgraft.errors import BadFileError, PromptgraftError, WrongModelError
+from promptgraft.library.formats import classifier
 from promptgraft.library.formats.base import base_of
 from promptgraft.library.formats.tensors import refuse_pickle
 from promptgraft.models import FrozenModel
@@ -40,6 +43,7 @@ FAMILIES: dict[str, Family] = {
     "SEQ_2_SEQ_LM": "seq2seq",
     "FEATURE_EXTRACTION": "masked",
 }
+HEADED = "SEQ_CLS"
 TEMPLATES: dict[Family, str] = {
     "causal": "{prompt}{start}{source}",
     "seq2seq": "{prompt}{start}{source}",
@@ -115,46 +119,60 @@ def base_name(folder: Path) -> str | None:
     return str(name) if name else None
 
 
-def write(prompt: Prompt, model: FrozenModel, folder: Path, kind: str | None = None) -> None:
-    """An adapter folder for `PeftModel.from_pretrained`, there whole or not at all.
+def write(
+    prompt: Prompt,
+    model: FrozenModel,
+    folder: Path,
+    kind: str | None = None,
+    task_type: str | None = None,
+) -> None:
+    """An adapter folder for `PeftModel.from_pretrained`, there whole or not at all; other files of
+    a folder that is there stay.
 
-    kind  PROMPT_TUNING (the default for soft prompts), P_TUNING, MULTITASK_PROMPT_TUNING (one
-          task, number 0) or PREFIX_TUNING
+    kind       PROMPT_TUNING (the default for soft prompts), P_TUNING, MULTITASK_PROMPT_TUNING (one
+               task, number 0) or PREFIX_TUNING
+    task_type  default CAUSAL_LM or SEQ_2_SEQ_LM; for masked models FEATURE_EXTRACTION, which also
+               runs their masked heads. SEQ_CLS, of causal models: a classifier of the label words
 
-    For masked models the task type is FEATURE_EXTRACTION, which also runs their masked heads.
     Raises PromptgraftError with the reason for what PEFT cannot express.
     """
     model.check(prompt)
-    if folder.exists() and any(folder.iterdir()):
-        raise PromptgraftError(f"{folder} is not empty; choose another folder.")
     allowed = SOFT if isinstance(prompt, SoftPrompt) else ("PREFIX_TUNING",)
     kind = kind or allowed[0]
     if kind not in allowed:
         raise PromptgraftError(
             f"a {prompt.kind} cannot be written as {kind}; expected {' or '.join(allowed)}."
         )
-    _check_place(prompt, model)
     family = model.family
+    usual = next(name for name, own in FAMILIES.items() if own == family)
+    task_type = task_type or usual
+    if task_type not in (usual, HEADED):
+        raise PromptgraftError(
+            f"{model.name} is {family}: its task type is {usual} or {HEADED}, not {task_type}."
+        )
+    head = {classifier.NAME: classifier.head(prompt, model)} if task_type == HEADED else {}
+    _check_place(prompt, model)
     submodules = 2 if family == "seq2seq" and kind != "MULTITASK_PROMPT_TUNING" else 1
     config: dict[str, Any] = {
         "auto_mapping": None,
         "base_model_name_or_path": model.name,
         "inference_mode": True,
-        "modules_to_save": None,
+        "modules_to_save": ["score"] if head else None,
         "num_transformer_submodules": submodules,
         "num_virtual_tokens": len(prompt),
         "peft_type": kind,
         "revision": model.reference.revision,
-        "task_type": next(name for name, own in FAMILIES.items() if own == family),
+        "task_type": task_type,
     }
     if isinstance(prompt, SoftPrompt):
         tensors, sizes = _soft(prompt, model, kind, submodules)
     else:
         tensors, sizes = _prefix(prompt)
-    with files.whole_folder(folder) as new:
+    whole = files.whole_files if folder.is_dir() else files.whole_folder
+    with whole(folder) as new:
         text = json.dumps(config | sizes, indent=2, sort_keys=True)
         (new / CONFIG).write_text(text + "\n")
-        safetensors.torch.save_file(tensors, new / TENSORS, {"format": "pt"})
+        safetensors.torch.save_file(tensors | head, new / TENSORS, {"format": "pt"})
 
 
 def _soft(
@@ -221,15 +239,20 @@ def _check_place(prompt: Prompt, model: FrozenModel) -> None:
     if len(slots) > 1 or not isinstance(pieces[0], Virtual):
         raise PromptgraftError(
             f"the template {template.source!r} has virtual tokens inside the text; PEFT puts all "
-            "of them before everything."
+            f"of them before everything. Tune with template={_in_front(template.source)!r}."
         )
     if model.encoder.first and not (len(pieces) > 1 and isinstance(pieces[1], Start)):
         first = " ".join(model.tokenizer.convert_ids_to_tokens(model.encoder.first))
         raise PromptgraftError(
             f"the template {template.source!r} has virtual tokens behind {first}; PEFT puts them "
-            "before it. Tune with a template such as "
-            f"{TEMPLATES[model.family]!r}."
+            f"before it. Tune with template={_in_front(template.source)!r}."
         )
+
+
+def _in_front(template: str) -> str:
+    """The same template with all virtual tokens before everything."""
+    text = re.sub(r"\s*\{(prompt(:\d+)?|start)\}\s*", " ", template)
+    return "{prompt}{start}" + text.strip()
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -252,11 +275,25 @@ def _kinds(folder: Path, config: dict[str, Any]) -> tuple[str, Family]:
     if task not in FAMILIES:
         raise PromptgraftError(
             f"{folder} is for task type {task}: the prompt was trained with a head of its own, "
-            f"which promptgraft's models do not have. Expected {', '.join(FAMILIES)}. Its numbers "
-            f"alone: promptgraft import --tensor {folder / TENSORS} --key prompt_embeddings "
-            f"--model {config.get('base_model_name_or_path')}"
+            f"which promptgraft's models do not have. Expected {', '.join(FAMILIES)}. "
+            + _numbers_alone(folder, kind, config.get("base_model_name_or_path") or "MODEL")
         )
     return kind, FAMILIES[task]
+
+
+def _numbers_alone(folder: Path, kind: str, model: str) -> str:
+    """How the numbers of a folder can be taken in without its head."""
+    if kind == "PREFIX_TUNING":
+        return "Keys and values do not come in without it."
+    if kind == "MULTITASK_PROMPT_TUNING":
+        return (
+            "Its numbers alone: save what get_prompt(1, task_ids)[0] of the PeftModel is as "
+            "safetensors, and import that file with --tensor."
+        )
+    return (
+        f"Its numbers alone: promptgraft import --tensor {folder / TENSORS} --key "
+        f"prompt_embeddings --model {model}"
+    )
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:

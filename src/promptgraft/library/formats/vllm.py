@@ -24,8 +24,10 @@ def request(
 ) -> dict[str, Any]:
     """The JSON body for /v1/completions; `settings` are further fields, such as temperature.
 
-    Raises PromptgraftError for a prefix and for models that are not causal.
+    Raises PromptgraftError for a prefix, for models that are not causal and for no tokens.
     """
+    if max_tokens < 1:
+        raise PromptgraftError(f"max_tokens {max_tokens}; expected a number above 0.")
     if not isinstance(prompt, SoftPrompt):
         raise PromptgraftError(
             f"{prompt.card.title} is a prefix: keys and values of every layer, which vLLM does "

@@ -12,6 +12,7 @@ from promptgraft.analysis.library_report import LISTED
 from promptgraft.errors import PromptgraftError, did_you_mean
 from promptgraft.library import Entry, Library
 from promptgraft.models import FrozenModel
+from promptgraft.models.loading import is_at_hand
 
 KEPT = 4  # models in memory
 
@@ -34,9 +35,10 @@ class Desk:
         return self.library.list()[:LISTED]
 
     def models(self) -> list[str]:
-        """The names of the models that may be used."""
+        """The names of the models that may be used, those on this machine first."""
         named = (entry.card.base.name for entry in self.entries())
-        return list(self.given) or sorted({*minis.names(), *named})
+        found = self.given or sorted({*minis.names(), *named})
+        return sorted(found, key=lambda name: not is_at_hand(name))
 
     def prompts(self, model: str) -> list[str]:
         """The names of the prompts that were made for a model."""

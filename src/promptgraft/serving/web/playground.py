@@ -11,6 +11,7 @@ import gradio as gr
 
 from promptgraft.api.answering import answer, example
 from promptgraft.errors import PromptgraftError
+from promptgraft.models.loading import is_at_hand
 from promptgraft.serving.web.desk import Desk
 from promptgraft.serving.web.show import filled, panel, problem, told
 
@@ -71,9 +72,9 @@ def drawn_into(work: Callable[[], list[str]]) -> tuple[Any, Any, str]:
 
 
 def start(desk: Desk) -> str | None:
-    """The model that the tab begins with: the one with the most prompts."""
+    """The model that the tab begins with: of those on this machine the one with most prompts."""
     counts = Counter(entry.card.base.name for entry in desk.entries())
-    return max(desk.models(), key=lambda name: counts[name], default=None)
+    return max(desk.models(), key=lambda name: (is_at_hand(name), counts[name]), default=None)
 
 
 def add(desk: Desk, blocks: Any) -> None:

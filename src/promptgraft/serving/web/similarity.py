@@ -47,9 +47,8 @@ def add(desk: Desk) -> None:
     """Lay the tab out."""
     with gr.Tab("Similarity") as tab:
         space = gr.Dropdown([], label="Prompts")
-        with gr.Row():
-            drawn = panel(clickable=True)
-            shown = panel()
+        drawn = panel(clickable=True)  # over the whole width: a map may be wide
+        shown = panel()
 
     def offer(chosen: str | None) -> list[Any]:
         found = spaces(desk)

@@ -10,6 +10,7 @@ from promptgraft import api
 from promptgraft.api.answering import answer
 from promptgraft.api.names import library_name
 from promptgraft.errors import PromptgraftError
+from promptgraft.models.loading import is_at_hand
 from promptgraft.prompts import SoftPrompt
 from promptgraft.serving.web.desk import Desk
 from promptgraft.serving.web.playground import an_example, drawn_into
@@ -19,8 +20,10 @@ from promptgraft.transfer.across_models.recipes import DEFAULT
 
 
 def movable(desk: Desk) -> list[str]:
-    """The names of the soft prompts."""
-    return [entry.name for entry in desk.entries() if entry.card.kind == "soft-prompt"]
+    """The names of the soft prompts, those of models on this machine first."""
+    soft = [entry for entry in desk.entries() if entry.card.kind == "soft-prompt"]
+    there = {name: is_at_hand(name) for name in {entry.card.base.name for entry in soft}}
+    return [entry.name for entry in sorted(soft, key=lambda one: not there[one.card.base.name])]
 
 
 def offered() -> list[str]:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from promptgraft.models import FrozenModel
 from promptgraft.modules.registry import Registry
+from promptgraft.training.described import Described
 from promptgraft.transfer.across_models.anchors import choose, shared_anchors
 from promptgraft.transfer.across_models.words import vocabulary
 
@@ -57,10 +58,8 @@ class Sent:
     space: Space
 
 
-class Method(BaseModel, ABC):
+class Method(Described, ABC):
     """A way to move prompts; its fields are its settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     normalise: bool = False
     """Give the moved prompt the mean and deviation of the target's table (Eq. 6)."""
@@ -73,6 +72,7 @@ class Method(BaseModel, ABC):
     anchors_by: Literal["frequent", "random"] = "frequent"
     """Which ones, with a number."""
     anchors_seed: int = 0
+    """Of the random ones."""
 
     def words(self, models: Sequence[FrozenModel]) -> list[str]:
         """The anchor words for some models."""

@@ -33,8 +33,8 @@ def transfer(
 
     The new card names the prompts it came from and the method with its settings, and holds what
     says how far to trust it (see `Trust`). Raises WrongModelError if a prompt is not of its
-    source, PromptgraftError for a prefix, for prompts of different lengths, for models without
-    common tokens and for numbers that are not finite.
+    source, PromptgraftError for a prefix, for prompts of different lengths or of zeros alone, for
+    models without common tokens and for numbers that are not finite.
     """
     method = method or DEFAULT
     vectors = _vectors(prompts, sources, repair_lengths)
@@ -93,6 +93,11 @@ def _vectors(
                 "which mean nothing to another model. Tune a soft prompt and transfer that."
             )
         source.check(prompt)
+        if not prompt.vectors.any():
+            raise PromptgraftError(
+                f"The virtual tokens of {prompt.card.title} are all zeros: they lie in no "
+                f"direction among the words of {source.name}, so nothing says where to move them."
+            )
         vectors.append(prompt.vectors.cpu().float())
     lengths = [len(one) for one in vectors]
     if len(set(lengths)) > 1 and not repair:

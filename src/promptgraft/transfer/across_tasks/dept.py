@@ -53,6 +53,13 @@ class DePT(Transfer):
         self.change_columns = nn.Parameter(torch.zeros(settings.rank, size))
         self.rates: Mapping[str, float] = {"change": settings.lr_change}
 
+    @classmethod
+    def form(cls, settings: DePTSettings) -> str:
+        return (
+            f"a short prompt and a change of rank {settings.rank} to the embeddings of the text's "
+            f"first {settings.positions} tokens"
+        )
+
     def forward(self, batch: Batch | None = None) -> PromptTensors:
         prompt = self.layout.shape(dict(self.tables.items()))
         return {**prompt, "text": self.change_rows @ self.change_columns}

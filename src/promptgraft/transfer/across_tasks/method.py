@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from promptgraft.errors import ConfigError
@@ -15,13 +14,12 @@ from promptgraft.modules.registry import Registry
 from promptgraft.prompts import ModuleState
 from promptgraft.training import Objective, read
 from promptgraft.training.baselines import Baseline
+from promptgraft.training.described import Described
 from promptgraft.transfer.across_tasks.pool import Pool
 
 
-class Settings(BaseModel):
+class Settings(Described):
     """Settings of a method; `TuneConfig.transfer` holds them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @property
     def rate(self) -> float:
@@ -118,6 +116,11 @@ class Transfer(PromptModule):
 
     def borrowed(self) -> Borrowed | None:
         """What each target task takes from whom; None where a method has no such weights."""
+        return None
+
+    @classmethod
+    def form(cls, settings: Any) -> str | None:
+        """What a prompt is, in words, of a method whose prompts are mixed from no others."""
         return None
 
     def attention(self, batch: Batch) -> Tensor | None:

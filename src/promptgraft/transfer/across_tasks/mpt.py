@@ -74,6 +74,10 @@ class MPT(Transfer):
             for task in range(len(self.tasks))
         ]
 
+    @classmethod
+    def form(cls, settings: MPTSettings) -> str:
+        return "a shared prompt times a matrix of rank one that is the task's own"
+
     def objective(self, plain: Objective) -> Objective:
         if not self.teachers:
             return plain
