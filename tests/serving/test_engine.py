@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from conftest import TEXTS, tiny
+from promptgraft.api import transfer
 from promptgraft.errors import PromptgraftError, WrongModelError
+from promptgraft.library import Library
 from promptgraft.prompts import Prefix, PromptCard, SoftPrompt
 from promptgraft.serving import Engine, FailedError, FullError, Request
 from serving.libraries import filled
@@ -217,6 +219,20 @@ def test_what_is_wrong_with_a_request_is_told_to_it_alone(model, library):
     fine = engine.submit(Request(source="good", prompt="soft0@tiny"))
     engine.run_until_done()
     assert fine.text() == alone(model, library, fine.request)
+
+
+def test_a_prompt_of_another_model_is_moved_and_compiled(model, tmp_path):
+    """From a masked to a causal model, then as keys and values, and it writes the same texts."""
+    source, library = tiny("bert"), Library(tmp_path / "library")
+    card = PromptCard(kind="soft-prompt", length=3, base=source.reference, task="toy")
+    prompt = SoftPrompt(source.embed(torch.tensor([7, 9, 11])), card)
+    _, name = transfer([prompt], model, sources=source, template="{prompt} {source}",
+                       library=library)  # fmt: skip
+    engine = Engine(model, library)
+    ticket = engine.submit(Request(source="the film", prompt=name, max_new_tokens=9))
+    engine.run_until_done()
+    assert engine.prompts.kept[name].compiled
+    assert ticket.text() == alone(model, library, ticket.request)
 
 
 def test_prompts_are_compiled_once_and_let_go_when_there_is_no_room(model, library):

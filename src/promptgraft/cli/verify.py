@@ -29,7 +29,6 @@ def command(
     Damaged prompts are moved to the folder .broken of the library, and nothing is deleted. The exit
     code is 3 if anything is wrong.
     """
-
     store = opened(library)
     with terminal.waiting(f"reading {store.path}"):
         sound, broken = store.verify(pattern)
