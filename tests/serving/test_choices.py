@@ -52,6 +52,20 @@ def test_all_rows_of_a_request_or_none(tmp_path):
     assert len(answers(serving, TEXTS[:3], "soft0@tiny")) == 3
 
 
+def test_who_gave_up_makes_room(tmp_path):
+    """Also while a pass runs, before the queue is looked through."""
+    serving = chooser("bert", tmp_path, waiting=3)
+    with serving.lock:
+        for one in serving.submit(TEXTS[:2], "soft0@tiny"):
+            one.cancel()
+        asked = serving.submit(TEXTS[:3], "soft0@tiny")
+        with pytest.raises(FullError, match="3 rows are waiting"):
+            serving.submit(TEXTS[:1], "soft0@tiny")
+    assert [one.result(60).best for one in asked] == [
+        one.best for one in answers(serving, TEXTS[:3], "soft0@tiny")
+    ]
+
+
 def test_what_is_wrong_with_one_row_is_told_to_it_alone(tmp_path):
     serving = chooser("bert", tmp_path)
     with serving.lock:

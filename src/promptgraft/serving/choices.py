@@ -67,6 +67,8 @@ class Chooser:
         asked = [_Asked(row, prompt, words) for row in rows]
         with self._joining:
             if len(self.queue) + len(asked) > self.most_waiting:
+                self.queue = deque(one for one in self.queue if not one.answer.cancelled())
+            if len(self.queue) + len(asked) > self.most_waiting:
                 raise FullError(f"{len(self.queue)} rows are waiting already; try again later.")
             self.queue.extend(asked)
         self._worker.submit(self._work)
@@ -84,9 +86,10 @@ class Chooser:
         """Answer those that wait, rows with the same choices together."""
         while self.queue:
             with self.lock:
+                with self._joining:
+                    together = [self.queue.popleft() for _ in range(min(TOGETHER, len(self.queue)))]
                 groups: dict[tuple[str, ...], list[_Asked]] = {}
-                for _ in range(min(TOGETHER, len(self.queue))):
-                    one = self.queue.popleft()
+                for one in together:
                     if one.answer.set_running_or_notify_cancel():
                         groups.setdefault(one.choices, []).append(one)
                 for group in groups.values():
