@@ -275,6 +275,12 @@ def validation(
     return score
 
 
+def mean_validation(jobs: Sequence[Job[PromptModule]]) -> Callable[[], float] | None:
+    """The mean of what the jobs of one module are validated by; None if none is."""
+    checks = [job.validate for job in jobs if job.validate is not None]
+    return (lambda: sum(check() for check in checks) / len(checks)) if checks else None
+
+
 def validated_by(*given: Task) -> str:
     """What `validation` measures: the loss for texts and numbers, else the first metric; its mean
     over several tasks goes by the same name, if it is one."""

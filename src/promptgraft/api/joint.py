@@ -17,6 +17,7 @@ from promptgraft.api.job import (
     Job,
     initialiser_for,
     layout_for,
+    mean_validation,
     model_for,
     validated_by,
     validation,
@@ -134,11 +135,7 @@ def tune_jointly(
     sizes = [len(job.encoded) for job in jobs]
     chosen = mixture(sizes, config.sampling, config.sampling_temperature, config.seed)
     encoded = [job.encoded[row] for job, rows in zip(jobs, chosen, strict=True) for row in rows]
-    checks = [job.validate for job in jobs if job.validate is not None]
     measure = validated_by(*(job.task for job in jobs))
-
-    def validate() -> float:
-        return sum(check() for check in checks) / len(checks)
 
     outcome = train(
         module,
@@ -146,7 +143,7 @@ def tune_jointly(
         module.objective(jobs[0].objective),
         config.training(),
         folder,
-        validate if checks else None,
+        mean_validation(jobs),
         resume,
         report,
         measure,

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from promptgraft import modules, prompts, tasks
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
-from promptgraft.api.job import Job, validated_by, validation
+from promptgraft.api.job import Job, mean_validation, validated_by, validation
 from promptgraft.api.names import library_name
 from promptgraft.api.tuning import card_of, tested
 from promptgraft.library import Library
@@ -105,11 +105,7 @@ def tune_shared(
     module, jobs = prepare_shared(config, models, task)
     folder = config.folder()
     begin(folder, config, resume)
-    checks = [job.validate for job in jobs if job.validate is not None]
     measure = validated_by(jobs[0].task)
-
-    def validate() -> float:
-        return sum(check() for check in checks) / len(checks)
 
     outcome = train(
         module,
@@ -117,7 +113,7 @@ def tune_shared(
         SharedObjective(module, [job.objective for job in jobs]),
         config.training(),
         folder,
-        validate if checks else None,
+        mean_validation(jobs),
         resume,
         report,
         measure,
