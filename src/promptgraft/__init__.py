@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from promptgraft.errors import PromptgraftError as PromptgraftError
     from promptgraft.library import Library as Library
     from promptgraft.models import FrozenModel as FrozenModel
+    from promptgraft.prompts import Ensemble as Ensemble
     from promptgraft.prompts import Prefix as Prefix
     from promptgraft.prompts import Prompt as Prompt
     from promptgraft.prompts import PromptCard as PromptCard
@@ -100,7 +101,7 @@ _NAMES = {  # module -> what it gives; the imports above say the same to type ch
     "errors": "PromptgraftError",
     "library": "Library",
     "models": "FrozenModel",
-    "prompts": "Prefix Prompt PromptCard SoftPrompt concat mix save",
+    "prompts": "Ensemble Prefix Prompt PromptCard SoftPrompt concat mix save",
     "serving": "Engine Request",
     "tasks": "Task",
     "training": "Evaluation Report Scores",

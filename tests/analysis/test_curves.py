@@ -2,7 +2,7 @@
 
 import pytest
 
-from promptgraft.analysis import curves
+from promptgraft.analysis import curves, pictures
 from promptgraft.errors import BadFileError
 
 LINES = [
@@ -43,6 +43,16 @@ def test_without_validation_there_is_the_loss_alone():
     assert len(curves.draw([{"step": 1, "loss": 1.0}], "accuracy").axes) == 1
 
 
+def test_runs_that_nothing_validated_are_compared_by_their_loss():
+    runs = {"a": LINES, "b": [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 2.0}]}
+    (scored,) = curves.compare(runs, "accuracy").axes
+    assert scored.get_title("left") == "validation accuracy, per cent"
+    assert list(scored.lines[0].get_ydata()) == [50.0, 70.0, 60.0]
+    (losses,) = curves.compare({"b": runs["b"]}, "accuracy").axes
+    assert losses.get_title("left") == "training loss, nats"
+    assert list(losses.lines[0].get_ydata()) == pytest.approx([2.0, 2.0])
+
+
 @pytest.mark.parametrize("last", [1, 2, 3, 4, 7, 10, 1000])
 def test_steps_are_whole(last):
     lines = [{"step": n, "loss": 1.0, "validation": 1.0} for n in range(1, last + 1)]
@@ -52,7 +62,7 @@ def test_steps_are_whole(last):
 
 
 def test_save_writes_the_picture(tmp_path):
-    curves.save(LINES, "accuracy", tmp_path / "curves.png")
+    pictures.save(curves.draw(LINES, "accuracy"), tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert [file.name for file in tmp_path.iterdir()] == ["curves.png"]
 

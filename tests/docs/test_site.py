@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 import promptgraft as pg
-from promptgraft.api.choosing import AutoSettings
+from promptgraft.api.auto import AutoSettings
 from promptgraft.transfer import across_models, across_tasks
 
 ROOT = Path(__file__).parent.parent.parent

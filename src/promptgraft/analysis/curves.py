@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from promptgraft.analysis import pictures
 from promptgraft.errors import BadFileError
 
 if TYPE_CHECKING:
@@ -38,11 +37,6 @@ def thinned(lines: Sequence[Line], most: int = 60) -> tuple[float, ...]:
     count = min(most, len(losses))
     ends = [len(losses) * number // max(count, 1) for number in range(count + 1)]
     return tuple(sum(losses[a:b]) / (b - a) for a, b in pairwise(ends))
-
-
-def save(lines: Sequence[Line], score: str, file: Path) -> None:
-    """Draw the curves into a picture, PNG or SVG by the file's ending; `score` as for `draw`."""
-    pictures.save(draw(lines, score), file)
 
 
 def draw(lines: Sequence[Line], score: str, text: str = "black") -> Figure:
@@ -86,7 +80,8 @@ def draw(lines: Sequence[Line], score: str, text: str = "black") -> Figure:
 
 
 def compare(runs: Mapping[str, Sequence[Line]], score: str) -> Figure:
-    """The validation scores of several runs over their steps, in one picture; `score` as above."""
+    """The validation scores of several runs over their steps, in one picture, `score` as above;
+    their training losses where none was validated."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 3), layout="constrained")
@@ -95,8 +90,13 @@ def compare(runs: Mapping[str, Sequence[Line]], score: str) -> Figure:
     for name, lines in runs.items():
         scored = [line for line in lines if "validation" in line]
         values = [sign * line["validation"] for line in scored]
-        place.plot([line["step"] for line in scored], values, marker="o", markersize=3, label=name)
-    place.set_title(f"validation {score}, {unit}", loc="left", fontsize=10)
+        if not scored:
+            scored, values = list(lines), running_mean([line["loss"] for line in lines])
+        mark = "o" if "validation" in scored[0] else None
+        place.plot([line["step"] for line in scored], values, marker=mark, markersize=3, label=name)
+    validated = any("validation" in line for lines in runs.values() for line in lines)
+    title = f"validation {score}, {unit}" if validated else "training loss, nats"
+    place.set_title(title, loc="left", fontsize=10)
     _by_steps(place)
     place.spines[["top", "right"]].set_visible(False)
     place.grid(alpha=0.15)

@@ -47,17 +47,14 @@ def answer(
         _row(name, model.fields(value), texts) for name, value in zip(names, values, strict=True)
     ]
     words = [tuple(dict.fromkeys((value.card.verbalizer or {}).values())) for value in values]
-    choosing = [number for number, own in enumerate(words) if own]
     writing = [number for number, own in enumerate(words) if not own]
     found: dict[int, Answer] = {}
-    if choosing:
-        every = list(dict.fromkeys(word for number in choosing for word in words[number]))
+    for own in filter(None, dict.fromkeys(words)):
+        choosing = [number for number, some in enumerate(words) if some == own]
         scores = model.choice_scores(
-            [rows[number] for number in choosing], every, [run[number] for number in choosing]
+            [rows[number] for number in choosing], own, [run[number] for number in choosing]
         )
-        for number, row in zip(choosing, scores, strict=True):
-            own = words[number]
-            chances = row[[every.index(word) for word in own]].softmax(0).tolist()
+        for number, chances in zip(choosing, scores.softmax(1).tolist(), strict=True):
             best = dict(sorted(zip(own, chances, strict=True), key=lambda pair: -pair[1]))
             found[number] = Answer(names[number], next(iter(best)), best)
     if writing:

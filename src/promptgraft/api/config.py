@@ -12,7 +12,7 @@ from promptgraft.training import TrainingConfig
 from promptgraft.training.baselines import BASELINES
 from promptgraft.transfer.across_tasks import METHODS, settings_of
 
-AUTO = "auto"  # see api.choosing
+AUTO = "auto"  # see api.auto
 PLAIN = ("soft-prompt", "prefix")  # methods that start from no other prompts
 RATES = {  # learning rates that did best on validation data, by method and module
     ("soft-prompt", "direct"): 0.03,
@@ -35,17 +35,15 @@ class TuneConfig(TrainingConfig):
     """Settings of the task, as `tasks.load` takes them: text, label, verbalizer, metrics, ..."""
     method: str = "soft-prompt"
     """soft-prompt or prefix; from a pool of source prompts, a method of transfer.across_tasks:
-    crosspt, spot, ..., or auto, which borrows from the pool only where that helps, and without a
-    pool tunes the prefix that writes best after few rows; or for comparison one of
-    training.baselines: fine-tuning, lora, ..."""
+    crosspt, spot, ..., or auto, which tunes prompts in several ways and has them vote where answers
+    are chosen, and where texts are written tunes the prefix that does best after few rows; or for
+    comparison one of training.baselines: fine-tuning, lora, ..."""
     pool: list[str] = Field(default_factory=list)
     """Source prompts: names in the library, patterns such as *@mini/t5-s, or folders. What the run
     itself will be kept as is never among them; a tag keeps both."""
     transfer: dict[str, Any] = Field(default_factory=dict)
     """Settings of a method of transfer.across_tasks, as its class names them; of auto those of
-    api.choosing.AutoSettings."""
-    choice: dict[str, Any] | None = None
-    """What method=auto chose and why; it writes that itself, with the method that it chose."""
+    api.auto.AutoSettings."""
     weights: dict[str, Any] = Field(default_factory=dict)
     """Settings of a baseline, as its class names them: layers, share, rank, ..."""
     multitask: list[str] = Field(default_factory=list)
@@ -138,7 +136,7 @@ class TuneConfig(TrainingConfig):
         if self.teachers and (self.few_shot or self.method == AUTO or self.trains_weights):
             raise ValueError(
                 "teachers answer in place of labels, so not with few_shot, which counts them, "
-                "method=auto, which judges by them, or a baseline"
+                "method=auto, or a baseline"
             )
         return self
 
@@ -154,7 +152,7 @@ class TuneConfig(TrainingConfig):
             "pool": not self.trains_weights,  # what else reads none says which methods do
             "transfer": borrows or self.method == AUTO,
             "weights": self.trains_weights,
-            "module": self.method in (*PLAIN, AUTO),
+            "module": self.method in PLAIN,
             "hidden": self.module != "direct" or self.method == AUTO,
             "fit": self.module != "direct",
             "init": not self.trains_weights,

@@ -1,30 +1,40 @@
 """The folder of a run: its settings, results and curves."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from promptgraft import files
-from promptgraft.analysis import curves
+from promptgraft.analysis import curves, pictures
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.job import Job, validated_by
 from promptgraft.tasks import Row, Task
 from promptgraft.training import Evaluation, Outcome, processes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SAMPLES = 20  # answers that results.json keeps
 
 
 def write_results(folder: Path, summary: dict[str, Any]) -> None:
     """results.json and curves.png; the run is over, so its checkpoint goes."""
+    lines = curves.read(folder / "metrics.jsonl")
+    write_curves(folder, summary, curves.draw(lines, summary["validation"]))
+    drop_checkpoint(folder)
+
+
+def write_curves(folder: Path, summary: dict[str, Any], figure: Figure) -> None:
+    """results.json, and the figure as curves.png."""
     with files.whole_file(folder / "results.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2))
-    lines = curves.read(folder / "metrics.jsonl")
-    curves.save(lines, summary["validation"], folder / "curves.png")
-    drop_checkpoint(folder)
+    pictures.save(figure, folder / "curves.png")
 
 
 def summary_of(

@@ -8,9 +8,9 @@ from promptgraft import prompts, tasks
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
-from promptgraft.prompts import Prompt, PromptCard
+from promptgraft.prompts import Ensemble, Prompt, PromptCard
 from promptgraft.tasks import SPLITS, Task
-from promptgraft.transfer.across_tasks import AdaptivePrompt, restore
+from promptgraft.transfer.across_tasks import AdaptivePrompt, Runnable, restore
 
 
 def resolve(name: str, library: Library | None = None) -> Prompt:
@@ -33,12 +33,13 @@ def load_module(name: str, library: Library | None = None) -> prompts.ModuleStat
 
 
 def runnable(
-    name: str | Prompt | AdaptivePrompt | None,
-    value: Prompt | AdaptivePrompt | None,
+    name: str | Runnable | None,
+    value: Runnable | None,
     model: FrozenModel,
     library: Library | None = None,
-) -> Prompt | AdaptivePrompt | None:
-    """What the model is run with: the value, or the module beside it that looks at each row."""
+) -> Runnable | None:
+    """What the model is run with: the value, or what is stored beside it: the module that looks at
+    each row, or the other prompts that vote."""
     if not isinstance(name, str) or value is None:
         return value
     state = load_module(name, library)
@@ -49,8 +50,15 @@ def refuse_modules(
     name: str | Prompt, value: Prompt, model: FrozenModel, library: Library | None = None
 ) -> None:
     """Raise PromptgraftError if what was scored under that name is more than the value: a module
-    that looks at each row, or changes the embeddings."""
-    if isinstance(runnable(name, value, model, library), AdaptivePrompt):
+    that looks at each row, or changes the embeddings, or an ensemble."""
+    run = runnable(name, value, model, library)
+    if isinstance(run, Ensemble):
+        raise PromptgraftError(
+            f"{value.card.title} is an ensemble of {len(run.members)} prompts, which can neither "
+            "be exported nor moved to another model as one. Its members are prompts by themselves, "
+            "in the folder members of the run that tuned them."
+        )
+    if isinstance(run, AdaptivePrompt):
         raise PromptgraftError(
             f"{value.card.title} is a module of the method {value.card.method}, which no prompt "
             "alone can stand for: it can neither be exported nor moved to another model."
@@ -68,9 +76,7 @@ def name_for(task: str | None, model: str, tag: str | None) -> str:
     return f"{tasks.name_of(task or 'untitled')}@{model}" + (f":{tag}" if tag else "")
 
 
-def task_for(
-    prompt: Prompt | AdaptivePrompt | None, task: str | Task | None, data: Mapping[str, Any]
-) -> Task:
+def task_for(prompt: Runnable | None, task: str | Task | None, data: Mapping[str, Any]) -> Task:
     """The task that is named, else the one that the prompt was tuned for, read the same way."""
     if isinstance(task, Task):
         return task
@@ -99,9 +105,7 @@ def own_task(card: PromptCard, purpose: str) -> str:
     return card.task
 
 
-def model_for(
-    prompt: Prompt | AdaptivePrompt | None, model: str | FrozenModel | None
-) -> FrozenModel:
+def model_for(prompt: Runnable | None, model: str | FrozenModel | None) -> FrozenModel:
     """The model that is named, else the one that the prompt was made for."""
     if isinstance(model, FrozenModel):
         return model

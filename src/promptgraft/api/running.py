@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from promptgraft import files
-from promptgraft.api import choosing
+from promptgraft.api import auto
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.joint import JointConfig, JointRun, tune_jointly
 from promptgraft.api.shared import SharedConfig, SharedRun, tune_shared
@@ -81,6 +81,6 @@ def resume(
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run was stopped there, in training or while its method was being chosen."""
+    """Whether a run was stopped there, in training or between prompts that are to vote."""
     files.heal(folder / "checkpoint")
-    return (folder / "checkpoint").is_dir() or choosing.under_way(folder)
+    return (folder / "checkpoint").is_dir() or auto.under_way(folder)

@@ -1,19 +1,28 @@
 """Tune a prompt, or plan it."""
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import promptgraft
-from promptgraft import prompts, tasks
+from promptgraft import files, prompts, tasks
 from promptgraft.analysis import curves
 from promptgraft.analysis.borrowing import Borrowing
-from promptgraft.api import choosing
+from promptgraft.api import auto
 from promptgraft.api.borrowing import keep_borrowed, shares_of_rows, with_shares
 from promptgraft.api.config import AUTO, TuneConfig
-from promptgraft.api.folder import SAMPLES, begin, rows_to_score, summary_of, write_results
+from promptgraft.api.folder import (
+    SAMPLES,
+    begin,
+    drop_checkpoint,
+    rows_to_score,
+    summary_of,
+    write_curves,
+    write_results,
+)
 from promptgraft.api.job import (
     Job,
     loaded,
@@ -25,11 +34,11 @@ from promptgraft.api.job import (
 from promptgraft.api.multitask import begin_with_others
 from promptgraft.api.names import library_name
 from promptgraft.api.samples import with_samples
-from promptgraft.errors import ConfigError, PromptgraftError
+from promptgraft.errors import ConfigError, PromptgraftError, StoppedError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.modules import PromptModule
-from promptgraft.prompts import Prompt, PromptCard
+from promptgraft.prompts import Ensemble, Prompt, PromptCard
 from promptgraft.tasks import Task
 from promptgraft.training import Evaluation, Outcome, Report, evaluate, processes, read, train
 from promptgraft.transfer.across_tasks import AdaptivePrompt, Transfer, frozen, stored
@@ -41,7 +50,7 @@ class Run:
 
     name      in the library; the folder, where the model was tuned with the prompt and lies there
     adaptive  of a method that gives each row its own prompt: what does; `prompt` is then the one
-              of no row in particular
+              of no row in particular. Of method=auto the ensemble, of which `prompt` is the first
     borrowed  what the prompt is mixed from; None where the method has no weights
     """
 
@@ -51,7 +60,7 @@ class Run:
     evaluation: Evaluation | None
     folder: Path
     summary: dict[str, Any] = field(default_factory=dict)
-    adaptive: AdaptivePrompt | None = None
+    adaptive: AdaptivePrompt | Ensemble | None = None
     borrowed: Borrowing | None = None
 
 
@@ -107,17 +116,11 @@ def tune(
         raise ConfigError(f"{config.method} trains weights, not a prompt: use api.tune_weights.")
     frozen_model = model if isinstance(model, FrozenModel) else None
     known = task if isinstance(task, Task) else None
-    if config.method == AUTO and resume and not choosing.under_way(config.folder()):
-        config = read(TuneConfig, config.folder() / "config.yaml", {"out": config.folder()})
     if config.method == AUTO:
         known = known or tasks.load(config.task, **config.data)
-        config = choosing.without_choice(config, known)
-    if config.method == AUTO:
-        processes.alone("method=auto")
-        known, frozen_model, _ = loaded(config, frozen_model, known)
-        before = choosing.tunings(config, known)
-        config = choosing.choose(config, frozen_model, known, library, resume, report)
-        report, resume = choosing.shifted(report, before, before + 1), False
+        if known.verbalizer:
+            return _ensemble(config, frozen_model, known, library or Library(), resume, report)
+        config = auto.for_texts(config)
     job = prepare(config, frozen_model, known, library)
     config = config.model_copy(update=job.settled)
     folder = config.folder()
@@ -167,7 +170,7 @@ def _scored_and_kept(
     state = kept or state
     prompts.save(prompt, folder, state)
     summary = summary_of(job, outcome, evaluation, test, own_shares)
-    summary |= {"borrowed": borrowed and borrowed.numbers(), "choice": config.choice}
+    summary |= {"borrowed": borrowed and borrowed.numbers()}
     write_results(folder, summary)
     name = str(folder)
     if not own_model:
@@ -177,6 +180,103 @@ def _scored_and_kept(
             raise type(error)(f"{error}\nThe prompt and its results are in {folder}.") from error
     adaptive = tuned if isinstance(tuned, AdaptivePrompt) else None
     return Run(prompt, name, outcome, evaluation, folder, summary, adaptive, borrowed)
+
+
+def _ensemble(
+    config: TuneConfig,
+    model: FrozenModel | None,
+    task: Task,
+    store: Library,
+    resume: bool,
+    report: Callable[[Report], None] | None,
+) -> Run:
+    """Tune the prompts of method=auto one after the other; what they come to as an ensemble."""
+    processes.alone("method=auto")
+    task, model, _ = loaded(config, model, task)
+    configs = auto.members(config, model, task)
+    jobs = {name: prepare(own, model, task, store) for name, own in configs.items()}
+    folder = config.folder()
+    begin(folder, config, resume)
+    _begin_voting(folder / auto.VOTING, resume)
+    members, seconds = [], time.monotonic()
+    for number, (name, job) in enumerate(jobs.items()):
+        own = configs[name].model_copy(update=job.settled)
+        told = auto.shifted(report, number, len(jobs))
+        try:
+            members.append(_member(own, job, resume, told))
+        except StoppedError:
+            raise StoppedError(
+                f"Stopped at the prompt {number + 1} of {len(jobs)} that are to vote. "
+                f"Go on with: promptgraft tune --resume {folder}"
+            ) from None
+    first = next(iter(jobs.values()))
+    card = _card_of_all([member.card for member in members], list(jobs))
+    ensemble, score = prompts.Ensemble(members, card), None
+    if "validation" in task.splits:
+        rows = task.subset("validation", config.evaluate_rows, config.seed).rows("validation")
+        found = evaluate(model, task, rows, ensemble, whole=False)
+        score = found.scores[task.metrics[0]]
+    steps = config.steps * len(jobs)
+    outcome = Outcome(steps, steps, score, time.monotonic() - seconds)
+    test = rows_to_score(task, config)
+    evaluation = evaluate(model, task, test, ensemble) if test else None
+    metrics = validated(outcome, task) | tested(evaluation)
+    ensemble = ensemble.with_card(card.model_copy(update={"metrics": metrics}))
+    prompts.save(ensemble.usual, folder, ensemble.state)
+    trained = sum(job.module.trainable() for job in jobs.values())
+    summary = summary_of(first, outcome, evaluation, test) | {
+        "trainable_parameters": trained,
+        "borrowed": None,
+        "members": {name: one.card.metrics for name, one in zip(jobs, members, strict=True)},
+    }
+    lines = {name: curves.read(own.folder() / "metrics.jsonl") for name, own in configs.items()}
+    write_curves(folder, summary, curves.compare(lines, summary["validation"]))
+    name = store.add(ensemble.usual, library_name(card, config.tag), ensemble.state, replace=True)
+    (folder / auto.VOTING / auto.UNFINISHED).unlink()
+    return Run(ensemble.usual, name, outcome, evaluation, folder, summary, ensemble)
+
+
+def _begin_voting(folder: Path, resume: bool) -> None:
+    """Members of an earlier run go; from here on there is something to resume."""
+    if folder.is_dir() and not resume:
+        files.remove_folder(folder)
+    folder.mkdir(exist_ok=True)
+    (folder / auto.UNFINISHED).touch()
+
+
+def _member(
+    config: TuneConfig,
+    job: Job[PromptModule],
+    resume: bool,
+    report: Callable[[Report], None] | None,
+) -> Prompt:
+    """One of the prompts of an ensemble, tuned in a folder of its own unless it lies there."""
+    folder = config.folder()
+    if resume and (folder / "prompt.json").exists():
+        return prompts.load(folder)
+    resume = resume and (folder / "checkpoint").is_dir()
+    begin(folder, config, resume)
+    outcome = train(job.module, job.encoded, job.objective, config.training(), folder,
+                    job.validate, resume, report, validated_by(job.task))  # fmt: skip
+    card = card_of(config, job, validated(outcome, job.task))
+    prompt, _ = stored(frozen_as(job.module, card))
+    prompts.save(prompt, folder)
+    drop_checkpoint(folder)
+    return prompt
+
+
+def _card_of_all(cards: Sequence[PromptCard], names: Sequence[str]) -> PromptCard:
+    """The card of an ensemble: what its members have in common, and their names."""
+    first = cards[0]
+    alike: dict[str, Any] = {
+        name: value
+        for name, value in first.hyperparameters.items()
+        if all(card.hyperparameters.get(name) == value for card in cards)
+    }
+    parents = tuple(dict.fromkeys(parent for card in cards for parent in card.parents))
+    settings = alike | {"members": list(names)}
+    update = {"method": prompts.ensemble.METHOD, "hyperparameters": settings, "parents": parents}
+    return first.model_copy(update=update)
 
 
 def frozen_as(module: PromptModule, card: PromptCard, task: int = 0) -> Prompt | AdaptivePrompt:
@@ -190,14 +290,15 @@ def plan(config: TuneConfig) -> Plan:
         own = prepare_weights(config, None, None)
         trained, rows = own.module.trainable(), len(own.encoded)
         return Plan(trained, trained, own.module.total, own.module.share(), rows, None, None)
-    task = tasks.load(config.task, **config.data) if config.method == AUTO else None
-    if task is not None:
-        config = choosing.without_choice(config, task)
-    if task is not None and config.method == AUTO:
-        raise ConfigError(
-            f"auto tunes {choosing.tunings(config, task)} times before the run itself, by several "
-            "methods; name one of them to see what a run takes."
-        )
+    task = None
+    if config.method == AUTO:
+        task = tasks.load(config.task, **config.data)
+        if task.verbalizer:
+            raise ConfigError(
+                "auto tunes several prompts one after the other, by several methods; name one of "
+                "them to see what a run takes."
+            )
+        config = auto.for_texts(config)
     job = prepare(config, None, task, None, dry=True)
     cost = job.model.cost(job.model.collate(job.encoded[: config.batch_size]), job.module())
     stored = job.module.layout.numbers()

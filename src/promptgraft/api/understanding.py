@@ -11,7 +11,7 @@ from promptgraft.api.names import model_for, resolve, runnable, task_for
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
-from promptgraft.prompts import Prompt, PromptCard, load
+from promptgraft.prompts import Prompt, PromptCard, ensemble, load
 from promptgraft.transfer import across_tasks
 from promptgraft.transfer.across_tasks import METHODS, AdaptivePrompt, settings_of
 
@@ -67,7 +67,8 @@ class Explanation:
 
     shares  of each source, over all inputs, the largest first
     rows    some rows, where each has a mixture of its own: the row and its shares
-    form    of a method that mixes no prompts: what its prompt is, and what that started from
+    form    of an ensemble, or a method that mixes no prompts: what its prompt is, and what that
+            started from
     """
 
     shares: dict[str, float]
@@ -114,6 +115,9 @@ def explain(
 
 def _form(card: PromptCard) -> str | None:
     """What the prompt of a method that mixes none is, and the sources that it started from."""
+    if card.method == ensemble.METHOD:
+        names: Any = card.hyperparameters["members"]
+        return f"an ensemble of {', '.join(names)}, the mean of whose chances decides"
     method = METHODS.items.get(card.method or "")
     chosen = card.hyperparameters.get("transfer", {})
     if method is None or not isinstance(chosen, dict):

@@ -11,11 +11,11 @@ from promptgraft.prompts import Prompt
 from promptgraft.tasks import Task
 from promptgraft.training import Evaluation
 from promptgraft.training import evaluate as evaluate_rows
-from promptgraft.transfer.across_tasks import AdaptivePrompt
+from promptgraft.transfer.across_tasks import Runnable
 
 
 def evaluate(
-    prompt: str | Prompt | AdaptivePrompt | None,
+    prompt: str | Runnable | None,
     task: str | Task | None = None,
     *,
     model: str | FrozenModel | None = None,
@@ -38,15 +38,14 @@ def evaluate(
     frozen = model_for(value, model)
     if rows is not None:
         chosen = chosen.subset(split, rows, seed=0)
-    own = template or (value.card.template if value is not None else None)
+    if template is None and (value is None or value.card.template is None):
+        template = chosen.template(frozen.family)
     run = runnable(prompt, value, frozen, library)
-    return evaluate_rows(
-        frozen, chosen, chosen.rows(split), run, own or chosen.template(frozen.family), **settings
-    )
+    return evaluate_rows(frozen, chosen, chosen.rows(split), run, template, **settings)
 
 
 def generate(
-    prompt: str | Prompt | AdaptivePrompt,
+    prompt: str | Runnable,
     sources: Rows,
     *,
     model: str | FrozenModel | None = None,

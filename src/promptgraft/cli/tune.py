@@ -184,8 +184,8 @@ def _print(run: Run | JointRun | SharedRun | Weights, library: Library, as_json:
         print(f"Trained {count:,} parameters, {terminal.percent(run.share)} of the model's")
         print(f"Run     {run.folder}, with weights.safetensors, curves.png and results.json")
         return
-    if choice := run.summary["choice"]:
-        print(f"Chosen  {choice['chosen']}: {choice['because']}")
+    if members := run.summary.get("members"):
+        print(f"Votes   {', '.join(members)}; each by itself is in {run.folder / 'members'}")
     if run.borrowed is not None:
         (shares,) = run.borrowed.shares().values()
         print(f"Borrowed  {_shares(shares)}; the picture is {run.folder / 'borrowed.png'}")

@@ -14,6 +14,7 @@ from promptgraft.models import loading
 from promptgraft.models.batch import IGNORED, Batch, Encoded, Side
 from promptgraft.models.cost import Cost, step_cost
 from promptgraft.models.gather import (
+    OnePrompt,
     Prompts,
     batched_vectors,
     gather,
@@ -23,6 +24,7 @@ from promptgraft.models.gather import (
 )
 from promptgraft.models.generation import generate
 from promptgraft.models.prompted import PromptedModel, Rows
+from promptgraft.prompts import Ensemble
 
 
 class FrozenModel(PromptedModel):
@@ -115,10 +117,15 @@ class FrozenModel(PromptedModel):
 
         The likelihood of a choice is the sum over its tokens, the end of the text not among them.
         Choices that differ in their last token alone share one pass, others take a pass each.
+        With an ensemble p is the mean of its members' chances among the choices.
         Raises DataError for a choice that is more than one token at a mask.
         """
         if not choices:
             raise DataError("There are no choices.")
+        if isinstance(prompt, Ensemble):
+            prompt = [prompt] * len(rows)
+        if isinstance(prompt, Sequence) and any(isinstance(one, Ensemble) for one in prompt):
+            return self._voted(rows, choices, prompt, template, batch_size)
         ends = self._last_tokens(len(rows), choices, prompt, template)
         if ends is None:
             columns = [
@@ -136,6 +143,27 @@ class FrozenModel(PromptedModel):
             own = scores[last].gather(1, ends[chosen].to(self.device))
             result[chosen] = (own + _per_row(batch, before)[:, None]).cpu()
         return result
+
+    def _voted(
+        self,
+        rows: Rows,
+        choices: Sequence[str],
+        prompts: Sequence[OnePrompt],
+        template: str | None,
+        batch_size: int,
+    ) -> Tensor:
+        """`choice_scores` where some prompts are ensembles: every member has the row to itself."""
+        voters = [one.members if isinstance(one, Ensemble) else (one,) for one in prompts]
+        spread = [row for row, own in zip(rows, voters, strict=True) for _ in own]
+        every = [voter for own in voters for voter in own]
+        scores = self.choice_scores(spread, choices, every, template, batch_size)
+        apart = torch.split(scores, [len(own) for own in voters])
+        return torch.stack(
+            [
+                own.softmax(1).mean(0).log() if isinstance(one, Ensemble) else own[0]
+                for one, own in zip(prompts, apart, strict=True)
+            ]
+        )
 
     def _last_tokens(
         self, count: int, choices: Sequence[str], prompt: Prompts, template: str | None

@@ -12,7 +12,7 @@ from promptgraft.errors import PromptgraftError
 from promptgraft.models.batch import Batch
 from promptgraft.models.geometry import Geometry
 from promptgraft.models.port import SitePrefix
-from promptgraft.prompts import Prefix, PromptCard, SoftPrompt
+from promptgraft.prompts import Ensemble, Prefix, PromptCard, SoftPrompt
 
 PromptTensors = Mapping[str, Tensor]
 """What a module emits: "input" [P, D], or sites [L, 2, P, H_kv, d_head]; a leading B if per row.
@@ -27,7 +27,8 @@ Emitter = Callable[..., PromptTensors | Sequence[PromptTensors]]
 Called without a batch it gives a prompt of the same length for no row in particular.
 """
 
-OnePrompt = SoftPrompt | Prefix | PromptTensors | Tensor | Emitter | None
+OnePrompt = SoftPrompt | Prefix | Ensemble | PromptTensors | Tensor | Emitter | None
+"""An ensemble is run only to choose: `FrozenModel.choose`."""
 Prompts = OnePrompt | Sequence[OnePrompt]
 
 
@@ -79,6 +80,11 @@ def tensors_of(prompt: OnePrompt) -> PromptTensors:
         return {"input": prompt}
     if isinstance(prompt, (SoftPrompt, Prefix)):
         return prompt.tensors()
+    if isinstance(prompt, Ensemble):
+        raise PromptgraftError(
+            f"{prompt.card.title} is an ensemble of {len(prompt.members)} prompts: it chooses "
+            "among words and writes nothing. Use `choose`, or one of its members."
+        )
     if callable(prompt):
         return cast(PromptTensors, prompt())
     return prompt

@@ -8,6 +8,7 @@ Letters for shapes, here and in every other folder:
 """
 
 from promptgraft.prompts.card import ModelReference, Parent, PromptCard, now
+from promptgraft.prompts.ensemble import Ensemble
 from promptgraft.prompts.precision import Precision, RoundingError, rounded, rounding_error
 from promptgraft.prompts.storage import (
     FILES,
@@ -26,6 +27,7 @@ from promptgraft.prompts.values import Prefix, Prompt, SoftPrompt, concat, mix
 
 __all__ = [
     "FILES",
+    "Ensemble",
     "ModelReference",
     "ModuleState",
     "Parent",

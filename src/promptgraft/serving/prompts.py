@@ -12,7 +12,7 @@ from promptgraft.errors import PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import Encoded, FrozenModel, OnePrompt
 from promptgraft.prompts import ModuleState, Prompt, SoftPrompt, load_module_state
-from promptgraft.transfer.across_tasks import AdaptivePrompt, restore
+from promptgraft.transfer.across_tasks import AdaptivePrompt, Runnable, restore
 
 Version = tuple[int, int]
 
@@ -22,8 +22,8 @@ class Loaded:
     """A prompt ready for use.
 
     name      its full name in the library
-    runs      what the model is run with: the value as the library has it, or the module beside it
-              that no value can stand for
+    runs      what the model is run with: the value as the library has it, or what is stored beside
+              it and no value can stand for
     version   changes when its folder does
     bytes     memory that its numbers take
     compiled  by the tokens that rows begin with, virtual ones among them: the keys and values the
@@ -31,7 +31,7 @@ class Loaded:
     """
 
     name: str
-    runs: Prompt | AdaptivePrompt
+    runs: Runnable
     version: Version
     bytes: int
     compiled: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Prompts:
         if loaded is None or loaded.version != version:
             value = self.library.get(name).to(self.model.device)
             self.model.check(value)
-            runs = self._adaptive(value, load_module_state(folder)) or value
+            runs = self._beside(value, load_module_state(folder)) or value
             self._let_go(name)
             loaded = self.kept[name] = Loaded(name, runs, version, 0)
             own = runs.state.tensors if isinstance(runs, AdaptivePrompt) else runs.tensors()
@@ -69,8 +69,8 @@ class Prompts:
         self.kept.move_to_end(name)
         return loaded
 
-    def _adaptive(self, value: Prompt, state: ModuleState | None) -> AdaptivePrompt | None:
-        """What gives each row its own prompt, for those of the methods that do."""
+    def _beside(self, value: Prompt, state: ModuleState | None) -> Runnable | None:
+        """What gives each row its own prompt, or votes, for those of the methods that do."""
         if state is None:
             return None
         if state.settings.get("method") == "ptg":

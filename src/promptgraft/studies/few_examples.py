@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from promptgraft import tasks
-from promptgraft.api.choosing import CANDIDATES
 from promptgraft.studies.intervals import difference, mean
 from promptgraft.studies.setting import Setting
 from promptgraft.studies.tables import Table
 from promptgraft.studies.tunings import Data, Tunings, Way
 from promptgraft.tasks import Task
 from promptgraft.tasks.task import Split
+from promptgraft.transfer.across_tasks import METHODS
 
 TARGETS = (
     "sst2", "sst5", "agnews", "dbpedia14", "subj", "cola", "mrpc", "qqp", "qnli", "snli", "mnli",
@@ -35,11 +35,28 @@ WAYS: Mapping[str, Way] = {
     "prefix-tuning": {"method": "prefix", "lr": (0.01, 0.03, 0.1)},
     "LoRA": {"method": "lora", "lr": (3e-4, 1e-3, 3e-3)},
     "fine-tuning": {"method": "fine-tuning", "lr": (3e-5, 1e-4, 3e-4)},
-    **CANDIDATES,
-    "best-source": {**CANDIDATES["best-source"], "lr": (0.003, 0.01, 0.03)},
-    "wording": {**CANDIDATES["wording"], "objective": "choices", "lr": (0.001, 0.003, 0.01)},
+    "best-source": {
+        "method": "spot",
+        "transfer": {"variant": "fitting"},
+        "lr": (0.003, 0.01, 0.03),
+    },
+    "similar-source": {"method": "spot", "transfer": {"variant": "targeted"}},
+    "mean": {"method": "spot", "transfer": {"variant": "generic"}},
+    "mixture": {"method": "crosspt", "transfer": {"configuration": "SILP", "encoder": "none"}},
+    "fixed-mixture": {"method": "crosspt", "transfer": {"configuration": "SIP", "encoder": "none"}},
+    "one-for-each-input": {"method": "attempt", "transfer": {}},
+    "wording": {
+        "method": "soft-prompt",
+        "init": "wording",
+        "lr": (0.001, 0.003, 0.01),
+        "pool": [],
+        "objective": "choices",
+    },
     "auto": {"method": "auto"},
 }
+BORROWING = [
+    *(name for name, way in WAYS.items() if way["method"] in METHODS.names()), "auto",
+]  # fmt: skip
 TRIALS = (100, 101)  # samples that rates are chosen on
 
 
@@ -77,7 +94,7 @@ class FewExamples(Tunings):
         found = []
         for task in TARGETS:
             way = {**WAYS[method], "lr": rate}
-            if method == "auto" or ("pool" not in way and method in CANDIDATES):
+            if method in BORROWING:
                 others = [source for source in SOURCES if source != task]
                 way["pool"] = self.sources(self.name, others, SOURCE)
             few = self.about(task, rows).few

@@ -8,7 +8,13 @@ from promptgraft.transfer.across_tasks import (  # they register themselves
     ptg,
     spot,
 )
-from promptgraft.transfer.across_tasks.adaptive import AdaptivePrompt, frozen, restore, stored
+from promptgraft.transfer.across_tasks.adaptive import (
+    AdaptivePrompt,
+    Runnable,
+    frozen,
+    restore,
+    stored,
+)
 from promptgraft.transfer.across_tasks.clustering import cluster
 from promptgraft.transfer.across_tasks.method import (
     METHODS,
@@ -28,6 +34,7 @@ __all__ = [
     "Borrowed",
     "Given",
     "Pool",
+    "Runnable",
     "Transfer",
     "as_weights",
     "attempt",

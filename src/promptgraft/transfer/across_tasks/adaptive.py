@@ -10,7 +10,7 @@ from torch import Tensor
 from promptgraft.errors import PromptgraftError
 from promptgraft.models import Batch, FrozenModel, PromptTensors
 from promptgraft.modules import Layout, value_of
-from promptgraft.prompts import ModuleState, Prompt, PromptCard
+from promptgraft.prompts import Ensemble, ModuleState, Prompt, PromptCard, ensemble
 from promptgraft.transfer.across_tasks.method import METHODS, Given, Transfer
 from promptgraft.transfer.across_tasks.pool import Pool
 
@@ -55,7 +55,13 @@ class AdaptivePrompt:
         return AdaptivePrompt(self._module, card, self._task)
 
 
-def restore(state: ModuleState, model: FrozenModel, card: PromptCard) -> AdaptivePrompt | None:
+Runnable = Prompt | AdaptivePrompt | Ensemble
+"""What a model is run with."""
+
+
+def restore(
+    state: ModuleState, model: FrozenModel, card: PromptCard
+) -> AdaptivePrompt | Ensemble | None:
     """The value that a stored module stands for; None if the plain value beside it says all.
 
     Raises PromptgraftError for a module of a method that is not known here.
@@ -63,6 +69,8 @@ def restore(state: ModuleState, model: FrozenModel, card: PromptCard) -> Adaptiv
     settings = state.settings
     if "method" not in settings:  # one that was kept to go on training
         return None
+    if settings["method"] == ensemble.METHOD:
+        return Ensemble.restore(state, card).to(model.device)
     if settings["method"] not in METHODS.items:
         raise PromptgraftError(
             f"The prompt {card.title} is of the method {settings['method']!r}, which this "
@@ -95,6 +103,8 @@ def frozen(module: Transfer, card: PromptCard, task: int = 0) -> Prompt | Adapti
         return value_of(module.each()[task], card)
 
 
-def stored(value: Prompt | AdaptivePrompt) -> tuple[Prompt, ModuleState | None]:
-    """What a folder holds of it: a plain value, and the module beside it if there is one."""
-    return (value.usual, value.state) if isinstance(value, AdaptivePrompt) else (value, None)
+def stored(value: Runnable) -> tuple[Prompt, ModuleState | None]:
+    """What a folder holds of it: a plain value, and what stands beside it if there is more."""
+    if isinstance(value, AdaptivePrompt | Ensemble):
+        return value.usual, value.state
+    return value, None

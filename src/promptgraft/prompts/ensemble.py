@@ -1,0 +1,77 @@
+"""Several prompts of one model that vote."""
+
+import json
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from promptgraft.errors import PromptgraftError
+from promptgraft.prompts.card import PromptCard
+from promptgraft.prompts.storage import ModuleState
+from promptgraft.prompts.values import Prefix, Prompt, SoftPrompt
+
+METHOD = "ensemble"  # as stored
+
+
+class Ensemble:
+    """Prompts of any kinds, lengths and templates; of the words to choose from, each gets the mean
+    of the chances that they give it (prompt ensembling; Lester et al. 2021, section 6).
+
+    It chooses; texts it does not write.
+
+    usual  the first of them, under the ensemble's card: what a library lists and compares
+    state  all of them, as they are stored beside it
+    """
+
+    def __init__(self, members: Sequence[Prompt], card: PromptCard) -> None:
+        """card  of all of them; kind, length and template are those of the first
+
+        Raises PromptgraftError without members.
+        """
+        if not members:
+            raise PromptgraftError("An ensemble needs at least one prompt.")
+        first = members[0].card
+        own = {"kind": first.kind, "length": first.length, "template": first.template}
+        self.members = tuple(members)
+        self.card = card.model_copy(update=own)
+
+    @property
+    def usual(self) -> Prompt:
+        return self.members[0].with_card(self.card)
+
+    @property
+    def state(self) -> ModuleState:
+        cards = [json.loads(member.card.model_dump_json()) for member in self.members]
+        return ModuleState({"method": METHOD, "cards": cards}, self.tensors())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All members' tensors, by their number and name."""
+        return {
+            f"{number}.{name}": tensor
+            for number, member in enumerate(self.members)
+            for name, tensor in member.tensors().items()
+        }
+
+    def with_card(self, card: PromptCard) -> "Ensemble":
+        """The same members under another card."""
+        return Ensemble(self.members, card)
+
+    def to(self, device: torch.device) -> "Ensemble":
+        """The same elsewhere."""
+        return Ensemble([member.to(device) for member in self.members], self.card)
+
+    @classmethod
+    def restore(cls, state: ModuleState, card: PromptCard) -> "Ensemble":
+        """The ensemble that was stored."""
+        members: list[Prompt] = []
+        for number, fields in enumerate(state.settings["cards"]):
+            own = PromptCard.model_validate(fields)
+            mine = {
+                name.partition(".")[2]: tensor
+                for name, tensor in state.tensors.items()
+                if name.startswith(f"{number}.")
+            }
+            soft = own.kind == "soft-prompt"
+            members.append(SoftPrompt(mine["input"], own) if soft else Prefix(mine, own))
+        return cls(members, card)
