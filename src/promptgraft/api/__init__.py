@@ -4,11 +4,12 @@ from promptgraft.api.config import TuneConfig
 from promptgraft.api.joint import JointConfig, JointRun, tune_jointly
 from promptgraft.api.moving import Refined, refine, teach, transfer
 from promptgraft.api.names import resolve
+from promptgraft.api.outcome import Run
 from promptgraft.api.recommending import Recommendation, recommend
 from promptgraft.api.running import resume, run, settings
 from promptgraft.api.scoring import score
 from promptgraft.api.shared import SharedConfig, SharedRun, tune_shared
-from promptgraft.api.tuning import Plan, Run, plan, tune
+from promptgraft.api.tuning import Plan, plan, tune
 from promptgraft.api.understanding import Clusters, Explanation, clusters, explain
 from promptgraft.api.using import evaluate, generate, nearest_tokens
 from promptgraft.api.weights import Weights, tune_weights

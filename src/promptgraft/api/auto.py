@@ -7,19 +7,29 @@ label words gets the mean of the chances that they give it (`prompts.Ensemble`).
 harm is one voice of several.
 """
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from promptgraft import files, prompts
+from promptgraft.analysis import curves
 from promptgraft.api.config import TuneConfig
-from promptgraft.errors import ConfigError, did_you_mean
+from promptgraft.api.folder import begin, drop_checkpoint, rows_to_score, summary_of, write_curves
+from promptgraft.api.job import Job, loaded, prepare, validated_by
+from promptgraft.api.outcome import Run, card_of, frozen_as, keep, tested, validated
+from promptgraft.errors import ConfigError, StoppedError, did_you_mean
+from promptgraft.library import Library
 from promptgraft.models import FrozenModel
+from promptgraft.modules import PromptModule
+from promptgraft.prompts import Ensemble, Prompt, PromptCard
 from promptgraft.tasks import Task
-from promptgraft.training import Objective, Report, read
+from promptgraft.training import Objective, Outcome, Report, evaluate, processes, read, train
 from promptgraft.training.described import Described
+from promptgraft.transfer.across_tasks import stored
 
 VOTING = "members"  # folder of a run that holds what votes
 UNFINISHED = "unfinished"  # a file there, while the run goes on
@@ -93,6 +103,118 @@ def for_texts(config: TuneConfig) -> TuneConfig:
             "does, such as method=spot or method=crosspt."
         )
     return config.model_copy(update=WRITING)
+
+
+def tune_ensemble(
+    config: TuneConfig,
+    model: FrozenModel | None,
+    task: Task,
+    store: Library,
+    resume: bool,
+    report: Callable[[Report], None] | None,
+) -> Run:
+    """Tune the prompts that vote, one after the other; what they come to, scored and kept.
+
+    Raises as `api.tune`; StoppedError says how to go on with all of them.
+    """
+    processes.alone("method=auto")
+    task, model, _ = loaded(config, model, task)
+    configs = members(config, model, task)
+    jobs = {name: prepare(own, model, task, store) for name, own in configs.items()}
+    configs = {name: own.model_copy(update=jobs[name].settled) for name, own in configs.items()}
+    folder, started = config.folder(), time.monotonic()
+    begin(folder, config, resume)
+    _begin_voting(folder / VOTING, resume)
+    tuned = []
+    for number, (name, job) in enumerate(jobs.items()):
+        try:
+            told = shifted(report, number, len(jobs))
+            tuned.append(_member(configs[name], job, resume, told))
+        except StoppedError:
+            raise StoppedError(
+                f"Stopped at the prompt {number + 1} of {len(jobs)} that are to vote. "
+                f"Go on with: promptgraft tune --resume {folder}"
+            ) from None
+    card = _card_of_all([one.card for one in tuned], list(jobs))
+    ensemble, score = Ensemble(tuned, card), None
+    if "validation" in task.splits:
+        rows = task.subset("validation", config.evaluate_rows, config.seed).rows("validation")
+        found = evaluate(model, task, rows, ensemble, whole=False)
+        score = found.scores[task.metrics[0]]
+    steps = config.steps * len(jobs)
+    outcome = Outcome(steps, steps, score, time.monotonic() - started)
+    run = _scored_and_kept(ensemble, jobs, config, outcome, store)
+    (folder / VOTING / UNFINISHED).unlink()
+    return run
+
+
+def _scored_and_kept(
+    ensemble: Ensemble,
+    jobs: Mapping[str, Job[PromptModule]],
+    config: TuneConfig,
+    outcome: Outcome,
+    store: Library,
+) -> Run:
+    """What an ensemble comes to: its scores, its folder, its place in the library."""
+    folder, first = config.folder(), next(iter(jobs.values()))
+    test = rows_to_score(first.task, config)
+    evaluation = evaluate(first.model, first.task, test, ensemble) if test else None
+    metrics = validated(outcome, first.task) | tested(evaluation)
+    ensemble = ensemble.with_card(ensemble.card.model_copy(update={"metrics": metrics}))
+    prompts.save(ensemble.usual, folder, ensemble.state)
+    scored = zip(jobs, ensemble.members, strict=True)
+    summary = summary_of(first, outcome, evaluation, test) | {
+        "trainable_parameters": sum(job.module.trainable() for job in jobs.values()),
+        "borrowed": None,
+        "members": {name: one.card.metrics for name, one in scored},
+    }
+    lines = {name: curves.read(folder / VOTING / name / "metrics.jsonl") for name in jobs}
+    write_curves(folder, summary, curves.compare(lines, summary["validation"]))
+    name = keep(store, ensemble.usual, config.tag, folder, ensemble.state)
+    return Run(ensemble.usual, name, outcome, evaluation, folder, summary, ensemble)
+
+
+def _begin_voting(folder: Path, resume: bool) -> None:
+    """Members of an earlier run go; from here on there is something to resume."""
+    if folder.is_dir() and not resume:
+        files.remove_folder(folder)
+    folder.mkdir(exist_ok=True)
+    (folder / UNFINISHED).touch()
+
+
+def _member(
+    config: TuneConfig,
+    job: Job[PromptModule],
+    resume: bool,
+    report: Callable[[Report], None] | None,
+) -> Prompt:
+    """One of the prompts of an ensemble, tuned in a folder of its own unless it lies there."""
+    folder = config.folder()
+    if resume and (folder / "prompt.json").exists():
+        return prompts.load(folder)
+    resume = resume and (folder / "checkpoint").is_dir()
+    begin(folder, config, resume)
+    outcome = train(job.module, job.encoded, job.objective, config.training(), folder,
+                    job.validate, resume, report, validated_by(job.task))  # fmt: skip
+    card = card_of(config, job, validated(outcome, job.task))
+    prompt, _ = stored(frozen_as(job.module, card))
+    prompts.save(prompt, folder)
+    drop_checkpoint(folder)
+    return prompt
+
+
+def _card_of_all(cards: Sequence[PromptCard], names: Sequence[str]) -> PromptCard:
+    """The card of an ensemble: what its members have in common, and their names."""
+    first = cards[0]
+    alike: dict[str, Any] = {
+        name: value
+        for name, value in first.hyperparameters.items()
+        if all(card.hyperparameters.get(name) == value for card in cards)
+    }
+    parents = tuple(dict.fromkeys(parent for card in cards for parent in card.parents))
+    settings = alike | {"members": list(names)}
+    update = {"method": prompts.ensemble.METHOD, "hyperparameters": settings, "parents": parents}
+    return first.model_copy(update=update)
 
 
 def under_way(folder: Path) -> bool:

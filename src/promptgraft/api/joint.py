@@ -22,8 +22,7 @@ from promptgraft.api.job import (
     validated_by,
     validation,
 )
-from promptgraft.api.names import library_name
-from promptgraft.api.tuning import card_of, frozen_as, tested
+from promptgraft.api.outcome import card_of, frozen_as, keep, tested
 from promptgraft.errors import ConfigError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
@@ -166,7 +165,7 @@ def tune_jointly(
         value = tuned[task] = frozen_as(module, card, number)
         plain, state = stored(value)
         prompts.save(plain, folder / tasks.name_of(task), state)
-        names[task] = store.add(plain, library_name(card, config.tag), state, replace=True)
+        names[task] = keep(store, plain, config.tag, folder, state)
         summaries[task] = summary_of(job, outcome, evaluation, test, own_shares)
     summary = {
         "validation": measure,

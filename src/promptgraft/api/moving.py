@@ -17,7 +17,8 @@ from promptgraft.api.names import (
     resolve,
     task_for,
 )
-from promptgraft.api.tuning import Run, tune
+from promptgraft.api.outcome import Run
+from promptgraft.api.tuning import tune
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel

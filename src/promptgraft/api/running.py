@@ -8,8 +8,9 @@ from promptgraft import files
 from promptgraft.api import auto
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.joint import JointConfig, JointRun, tune_jointly
+from promptgraft.api.outcome import Run
 from promptgraft.api.shared import SharedConfig, SharedRun, tune_shared
-from promptgraft.api.tuning import Run, tune
+from promptgraft.api.tuning import tune
 from promptgraft.api.weights import Weights, tune_weights
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library

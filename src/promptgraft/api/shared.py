@@ -11,8 +11,7 @@ from promptgraft import modules, prompts, tasks
 from promptgraft.api.config import TuneConfig
 from promptgraft.api.folder import begin, rows_to_score, summary_of, write_results
 from promptgraft.api.job import Job, mean_validation, validated_by, validation
-from promptgraft.api.names import library_name
-from promptgraft.api.tuning import card_of, tested
+from promptgraft.api.outcome import card_of, keep, tested
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.modules import PromptModule, value_of
@@ -133,7 +132,7 @@ def tune_shared(
         card = card.model_copy(update={"metrics": tested(evaluations.get(name))})
         tuned[name] = value_of(emitted, card)
         prompts.save(tuned[name], folder / name.replace("/", "-"))
-        names[name] = store.add(tuned[name], library_name(card, config.tag), replace=True)
+        names[name] = keep(store, tuned[name], config.tag, folder)
         summaries[name] = summary_of(job, outcome, evaluations.get(name), test)
     summary = {
         "validation": measure,

@@ -1,67 +1,26 @@
 """Tune a prompt, or plan it."""
 
-import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-import promptgraft
-from promptgraft import files, prompts, tasks
+from promptgraft import prompts, tasks
 from promptgraft.analysis import curves
-from promptgraft.analysis.borrowing import Borrowing
 from promptgraft.api import auto
 from promptgraft.api.borrowing import keep_borrowed, shares_of_rows, with_shares
 from promptgraft.api.config import AUTO, TuneConfig
-from promptgraft.api.folder import (
-    SAMPLES,
-    begin,
-    drop_checkpoint,
-    rows_to_score,
-    summary_of,
-    write_curves,
-    write_results,
-)
-from promptgraft.api.job import (
-    Job,
-    loaded,
-    module_settings,
-    prepare,
-    prepare_weights,
-    validated_by,
-)
+from promptgraft.api.folder import SAMPLES, begin, rows_to_score, summary_of, write_results
+from promptgraft.api.job import Job, module_settings, prepare, prepare_weights, validated_by
 from promptgraft.api.multitask import begin_with_others
-from promptgraft.api.names import library_name
+from promptgraft.api.outcome import Run, card_of, frozen_as, keep, tested, validated
 from promptgraft.api.samples import with_samples
-from promptgraft.errors import ConfigError, PromptgraftError, StoppedError
+from promptgraft.errors import ConfigError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
 from promptgraft.modules import PromptModule
-from promptgraft.prompts import Ensemble, Prompt, PromptCard
 from promptgraft.tasks import Task
-from promptgraft.training import Evaluation, Outcome, Report, evaluate, processes, read, train
-from promptgraft.transfer.across_tasks import AdaptivePrompt, Transfer, frozen, stored
-
-
-@dataclass(frozen=True)
-class Run:
-    """What `tune` gives: the prompt, how good it is, and where everything lies.
-
-    name      in the library; the folder, where the model was tuned with the prompt and lies there
-    adaptive  of a method that gives each row its own prompt: what does; `prompt` is then the one
-              of no row in particular. Of method=auto the ensemble, of which `prompt` is the first
-    borrowed  what the prompt is mixed from; None where the method has no weights
-    """
-
-    prompt: Prompt
-    name: str
-    outcome: Outcome
-    evaluation: Evaluation | None
-    folder: Path
-    summary: dict[str, Any] = field(default_factory=dict)
-    adaptive: AdaptivePrompt | Ensemble | None = None
-    borrowed: Borrowing | None = None
+from promptgraft.training import Outcome, Report, evaluate, processes, read, train
+from promptgraft.transfer.across_tasks import AdaptivePrompt, Transfer, stored
 
 
 @dataclass(frozen=True)
@@ -119,7 +78,9 @@ def tune(
     if config.method == AUTO:
         known = known or tasks.load(config.task, **config.data)
         if known.verbalizer:
-            return _ensemble(config, frozen_model, known, library or Library(), resume, report)
+            return auto.tune_ensemble(
+                config, frozen_model, known, library or Library(), resume, report
+            )
         config = auto.for_texts(config)
     job = prepare(config, frozen_model, known, library)
     config = config.model_copy(update=job.settled)
@@ -174,114 +135,9 @@ def _scored_and_kept(
     write_results(folder, summary)
     name = str(folder)
     if not own_model:
-        try:
-            name = store.add(prompt, library_name(card, config.tag), state, replace=True)
-        except PromptgraftError as error:
-            raise type(error)(f"{error}\nThe prompt and its results are in {folder}.") from error
+        name = keep(store, prompt, config.tag, folder, state)
     adaptive = tuned if isinstance(tuned, AdaptivePrompt) else None
     return Run(prompt, name, outcome, evaluation, folder, summary, adaptive, borrowed)
-
-
-def _ensemble(
-    config: TuneConfig,
-    model: FrozenModel | None,
-    task: Task,
-    store: Library,
-    resume: bool,
-    report: Callable[[Report], None] | None,
-) -> Run:
-    """Tune the prompts of method=auto one after the other; what they come to as an ensemble."""
-    processes.alone("method=auto")
-    task, model, _ = loaded(config, model, task)
-    configs = auto.members(config, model, task)
-    jobs = {name: prepare(own, model, task, store) for name, own in configs.items()}
-    folder = config.folder()
-    begin(folder, config, resume)
-    _begin_voting(folder / auto.VOTING, resume)
-    members, seconds = [], time.monotonic()
-    for number, (name, job) in enumerate(jobs.items()):
-        own = configs[name].model_copy(update=job.settled)
-        told = auto.shifted(report, number, len(jobs))
-        try:
-            members.append(_member(own, job, resume, told))
-        except StoppedError:
-            raise StoppedError(
-                f"Stopped at the prompt {number + 1} of {len(jobs)} that are to vote. "
-                f"Go on with: promptgraft tune --resume {folder}"
-            ) from None
-    first = next(iter(jobs.values()))
-    card = _card_of_all([member.card for member in members], list(jobs))
-    ensemble, score = prompts.Ensemble(members, card), None
-    if "validation" in task.splits:
-        rows = task.subset("validation", config.evaluate_rows, config.seed).rows("validation")
-        found = evaluate(model, task, rows, ensemble, whole=False)
-        score = found.scores[task.metrics[0]]
-    steps = config.steps * len(jobs)
-    outcome = Outcome(steps, steps, score, time.monotonic() - seconds)
-    test = rows_to_score(task, config)
-    evaluation = evaluate(model, task, test, ensemble) if test else None
-    metrics = validated(outcome, task) | tested(evaluation)
-    ensemble = ensemble.with_card(card.model_copy(update={"metrics": metrics}))
-    prompts.save(ensemble.usual, folder, ensemble.state)
-    trained = sum(job.module.trainable() for job in jobs.values())
-    summary = summary_of(first, outcome, evaluation, test) | {
-        "trainable_parameters": trained,
-        "borrowed": None,
-        "members": {name: one.card.metrics for name, one in zip(jobs, members, strict=True)},
-    }
-    lines = {name: curves.read(own.folder() / "metrics.jsonl") for name, own in configs.items()}
-    write_curves(folder, summary, curves.compare(lines, summary["validation"]))
-    name = store.add(ensemble.usual, library_name(card, config.tag), ensemble.state, replace=True)
-    (folder / auto.VOTING / auto.UNFINISHED).unlink()
-    return Run(ensemble.usual, name, outcome, evaluation, folder, summary, ensemble)
-
-
-def _begin_voting(folder: Path, resume: bool) -> None:
-    """Members of an earlier run go; from here on there is something to resume."""
-    if folder.is_dir() and not resume:
-        files.remove_folder(folder)
-    folder.mkdir(exist_ok=True)
-    (folder / auto.UNFINISHED).touch()
-
-
-def _member(
-    config: TuneConfig,
-    job: Job[PromptModule],
-    resume: bool,
-    report: Callable[[Report], None] | None,
-) -> Prompt:
-    """One of the prompts of an ensemble, tuned in a folder of its own unless it lies there."""
-    folder = config.folder()
-    if resume and (folder / "prompt.json").exists():
-        return prompts.load(folder)
-    resume = resume and (folder / "checkpoint").is_dir()
-    begin(folder, config, resume)
-    outcome = train(job.module, job.encoded, job.objective, config.training(), folder,
-                    job.validate, resume, report, validated_by(job.task))  # fmt: skip
-    card = card_of(config, job, validated(outcome, job.task))
-    prompt, _ = stored(frozen_as(job.module, card))
-    prompts.save(prompt, folder)
-    drop_checkpoint(folder)
-    return prompt
-
-
-def _card_of_all(cards: Sequence[PromptCard], names: Sequence[str]) -> PromptCard:
-    """The card of an ensemble: what its members have in common, and their names."""
-    first = cards[0]
-    alike: dict[str, Any] = {
-        name: value
-        for name, value in first.hyperparameters.items()
-        if all(card.hyperparameters.get(name) == value for card in cards)
-    }
-    parents = tuple(dict.fromkeys(parent for card in cards for parent in card.parents))
-    settings = alike | {"members": list(names)}
-    update = {"method": prompts.ensemble.METHOD, "hyperparameters": settings, "parents": parents}
-    return first.model_copy(update=update)
-
-
-def frozen_as(module: PromptModule, card: PromptCard, task: int = 0) -> Prompt | AdaptivePrompt:
-    """The module as a value; of a joint run for one of its tasks."""
-    return frozen(module, card, task) if isinstance(module, Transfer) else module.freeze(card)
 
 
 def plan(config: TuneConfig) -> Plan:
@@ -313,56 +169,6 @@ def plan(config: TuneConfig) -> Plan:
         len(job.encoded),
         cost.flops,
         cost.bytes,
-    )
-
-
-def validated(outcome: Outcome, task: Task) -> dict[str, float]:
-    """The best validation as a card has it, such as validation.accuracy or validation.loss."""
-    if outcome.best_score is None:
-        return {}
-    measure = validated_by(task)
-    return {
-        f"validation.{measure}": -outcome.best_score if measure == "loss" else outcome.best_score
-    }
-
-
-def tested(evaluation: Evaluation | None) -> dict[str, float]:
-    """The test scores as a card has them."""
-    scores = evaluation.scores if evaluation else {}
-    return {f"test.{name}": value for name, value in scores.items()}
-
-
-def card_of(config: TuneConfig, job: Job[PromptModule], metrics: dict[str, float]) -> PromptCard:
-    """The card of a run's prompt."""
-    defaults = {
-        "model",
-        "task",
-        "method",
-        "template",
-        "seed",
-        "out",
-        "tag",
-        "checkpointing",
-        "device",
-        "keep_module",
-        "samples",
-    }
-    chosen = config.model_dump(mode="json", exclude=defaults) | {"lr": config.training().lr}
-    return PromptCard(
-        kind=job.module.layout.kind,
-        length=job.module.layout.length,
-        base=job.model.reference,
-        task=job.task.name,
-        template=job.template,
-        verbalizer=dict(job.task.verbalizer) if job.task.verbalizer else None,
-        method=config.method if config.module == "direct" else f"{config.method}:{config.module}",
-        hyperparameters=chosen,
-        seed=config.seed,
-        data_hash=job.task.data_hash(),
-        metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
-        parents=job.parents,
-        library_version=promptgraft.__version__,
-        created=prompts.now(),
     )
 
 

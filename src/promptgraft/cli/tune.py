@@ -76,7 +76,7 @@ def command(
         str | None,
         typer.Option(
             help="soft-prompt or prefix; with --pool crosspt, ptg, spot, attempt, mpt, dept, or "
-            "auto, which borrows only where that helps; to compare, fine-tuning, top-layers, "
+            "auto, whose prompts vote; to compare, fine-tuning, top-layers, "
             "bitfit, adapter or lora. [default: soft-prompt]"
         ),
     ] = None,
