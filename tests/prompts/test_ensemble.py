@@ -5,7 +5,7 @@ import torch
 
 from conftest import tiny
 from promptgraft import api, prompts
-from promptgraft.errors import PromptgraftError
+from promptgraft.errors import BadFileError, PromptgraftError
 from promptgraft.prompts import Ensemble
 from promptgraft.serving.choices import Chooser
 from promptgraft.serving.prompts import Prompts
@@ -95,3 +95,18 @@ def test_what_it_cannot_do_is_said(tmp_path):
         api.transfer("together@tiny", to=tiny("gpt2"), sources=model, library=library)
     with pytest.raises(PromptgraftError, match="at least one prompt"):
         Ensemble([], ensemble.card)
+
+
+def test_what_was_never_an_ensemble_is_a_bad_file(tmp_path):
+    _, ensemble = gathered(tiny("bert"), tmp_path)
+    cards = ensemble.state.settings["cards"]
+    for settings, tensors in (
+        ({}, ensemble.tensors()),
+        ({"cards": []}, {}),
+        ({"cards": 3}, ensemble.tensors()),
+        ({"cards": ["x", *cards[1:]]}, ensemble.tensors()),
+        ({"cards": cards}, {}),
+        ({"cards": cards[::-1]}, ensemble.tensors()),
+    ):
+        with pytest.raises(BadFileError, match="hold no ensemble"):
+            Ensemble.restore(prompts.ModuleState(settings, tensors), ensemble.card)

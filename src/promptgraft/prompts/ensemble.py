@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from promptgraft.errors import PromptgraftError
+from promptgraft.errors import BadFileError, PromptgraftError
 from promptgraft.prompts.card import PromptCard
 from promptgraft.prompts.storage import ModuleState
 from promptgraft.prompts.values import Prefix, Prompt, SoftPrompt
@@ -63,15 +63,20 @@ class Ensemble:
 
     @classmethod
     def restore(cls, state: ModuleState, card: PromptCard) -> "Ensemble":
-        """The ensemble that was stored."""
+        """The ensemble that was stored. Raises BadFileError for what none was stored as."""
         members: list[Prompt] = []
-        for number, fields in enumerate(state.settings["cards"]):
-            own = PromptCard.model_validate(fields)
-            mine = {
-                name.partition(".")[2]: tensor
-                for name, tensor in state.tensors.items()
-                if name.startswith(f"{number}.")
-            }
-            soft = own.kind == "soft-prompt"
-            members.append(SoftPrompt(mine["input"], own) if soft else Prefix(mine, own))
-        return cls(members, card)
+        try:
+            for number, fields in enumerate(state.settings["cards"]):
+                own = PromptCard.model_validate(fields)
+                mine = {
+                    name.partition(".")[2]: tensor
+                    for name, tensor in state.tensors.items()
+                    if name.startswith(f"{number}.")
+                }
+                soft = own.kind == "soft-prompt"
+                members.append(SoftPrompt(mine["input"], own) if soft else Prefix(mine, own))
+            return cls(members, card)
+        except (LookupError, TypeError, ValueError, PromptgraftError) as error:
+            raise BadFileError(
+                f"{card.title}: module.json and module.safetensors hold no ensemble ({error})."
+            ) from error

@@ -33,6 +33,7 @@ SCRATCH = "prompt tuning"
 WAYS: Mapping[str, Way] = {
     SCRATCH: {"method": "soft-prompt", "lr": (0.01, 0.03, 0.1)},
     "prefix-tuning": {"method": "prefix", "lr": (0.01, 0.03, 0.1)},
+    "prefix through an MLP": {"method": "prefix", "module": "mlp", "objective": "choices"},
     "LoRA": {"method": "lora", "lr": (3e-4, 1e-3, 3e-3)},
     "fine-tuning": {"method": "fine-tuning", "lr": (3e-5, 1e-4, 3e-4)},
     "best-source": {
@@ -134,10 +135,11 @@ def compared(study: FewExamples, rows: int) -> list[Table]:
     scratch = found[SCRATCH]
     lines = [
         [method, str(mean(own)), str(difference(own, scratch)),
+         str(difference(found["auto"], own)),
          *(f"{mean([task]).value:.1f}" for task in own)]
         for method, own in sorted(found.items(), key=lambda item: -mean(item[1]).value)
     ]  # fmt: skip
-    heads = ["method", "mean", f"minus {SCRATCH}", *TARGETS]
+    heads = ["method", "mean", f"minus {SCRATCH}", "auto minus it", *TARGETS]
     title = f"{rows} rows, {study.name}: test scores, intervals over tasks"
     guarded = [
         [task, *(str(mean([[value] for value in one])) for one in (own, plain)),

@@ -13,7 +13,7 @@ from promptgraft.api.folder import rows_to_score
 from promptgraft.api.names import name_for
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
-from promptgraft.prompts import Prompt
+from promptgraft.prompts import Ensemble, Prompt
 from promptgraft.studies.memo import Measurement, Memo
 from promptgraft.studies.setting import Setting
 from promptgraft.studies.topics import by_topic
@@ -265,7 +265,9 @@ class Tunings:
             made = api.tune(config, library=self.library, model=model, task=task)
             outcome, evaluation = made.outcome, made.evaluation
             size = _size(made.prompt, model)
-            if made.adaptive is not None:  # what emits a prompt for each row is kept
+            if isinstance(made.adaptive, Ensemble):
+                size = _size(made.adaptive, model)
+            elif made.adaptive is not None:  # what emits a prompt for each row is kept
                 trained = made.summary["trainable_parameters"]
                 size = {"stored": trained, "share": trained / _parameters(model)}
         files.remove_folder(config.folder())
@@ -293,7 +295,7 @@ def kept(
     return name
 
 
-def _size(prompt: Prompt, model: FrozenModel) -> dict[str, float]:
+def _size(prompt: Prompt | Ensemble, model: FrozenModel) -> dict[str, float]:
     stored = sum(tensor.numel() for tensor in prompt.tensors().values())
     return {"stored": stored, "share": stored / _parameters(model)}
 
