@@ -43,14 +43,15 @@ def test_without_validation_there_is_the_loss_alone():
     assert len(curves.draw([{"step": 1, "loss": 1.0}], "accuracy").axes) == 1
 
 
-def test_runs_that_nothing_validated_are_compared_by_their_loss():
-    runs = {"a": LINES, "b": [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 2.0}]}
-    (scored,) = curves.compare(runs, "accuracy").axes
+def test_runs_are_compared_by_their_scores_or_their_losses():
+    (scored,) = curves.compare({"a": LINES, "b": LINES}, "accuracy").axes
     assert scored.get_title("left") == "validation accuracy, per cent"
-    assert list(scored.lines[0].get_ydata()) == [50.0, 70.0, 60.0]
-    (losses,) = curves.compare({"b": runs["b"]}, "accuracy").axes
+    assert [list(line.get_ydata()) for line in scored.lines] == [[50.0, 70.0, 60.0]] * 2
+    once = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 2.0, "validation": 50.0}]
+    (losses,) = curves.compare({"a": LINES, "b": once}, "accuracy").axes
     assert losses.get_title("left") == "training loss, nats"
-    assert list(losses.lines[0].get_ydata()) == pytest.approx([2.0, 2.0])
+    assert len(losses.lines[0].get_ydata()) == len(LINES)
+    assert list(losses.lines[1].get_ydata()) == pytest.approx([2.0, 2.0])
 
 
 @pytest.mark.parametrize("last", [1, 2, 3, 4, 7, 10, 1000])

@@ -81,21 +81,24 @@ def draw(lines: Sequence[Line], score: str, text: str = "black") -> Figure:
 
 def compare(runs: Mapping[str, Sequence[Line]], score: str) -> Figure:
     """The validation scores of several runs over their steps, in one picture, `score` as above;
-    their training losses where none was validated."""
+    their training losses where one was not validated twice."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 3), layout="constrained")
     place = figure.subplots()
+    scored = {
+        name: [line for line in lines if "validation" in line] for name, lines in runs.items()
+    }
+    curved = all(len(lines) > 1 for lines in scored.values())
     sign, unit = (-1, "nats") if score == "loss" else (1, "per cent")
-    for name, lines in runs.items():
-        scored = [line for line in lines if "validation" in line]
-        values = [sign * line["validation"] for line in scored]
-        if not scored:
-            scored, values = list(lines), running_mean([line["loss"] for line in lines])
-        mark = "o" if "validation" in scored[0] else None
-        place.plot([line["step"] for line in scored], values, marker=mark, markersize=3, label=name)
-    validated = any("validation" in line for lines in runs.values() for line in lines)
-    title = f"validation {score}, {unit}" if validated else "training loss, nats"
+    for name, lines in (scored if curved else runs).items():
+        steps = [line["step"] for line in lines]
+        if curved:
+            values = [sign * line["validation"] for line in lines]
+            place.plot(steps, values, marker="o", markersize=3, label=name)
+        else:
+            place.plot(steps, running_mean([line["loss"] for line in lines]), label=name)
+    title = f"validation {score}, {unit}" if curved else "training loss, nats"
     place.set_title(title, loc="left", fontsize=10)
     _by_steps(place)
     place.spines[["top", "right"]].set_visible(False)
