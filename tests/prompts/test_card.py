@@ -51,6 +51,23 @@ def test_a_card_is_frozen(card):
         card("prefix", 3).task = "sst2"
 
 
+def test_what_is_published_names_no_place_of_this_machine(card):
+    data = {"train": "/home/me/rows.csv", "test": "~/test.csv", "text": "review", "clip": True}
+    local = card("prefix", 3).base.model_copy(update={"name": "/home/me/models/mine"})
+    made = card("prefix", 3, hyperparameters={"data": data, "lr": 0.1})
+    published = made.model_copy(update={"base": local}).without_paths()
+    assert published.base.name == "./mine"
+    assert published.hyperparameters == {"data": {"text": "review", "clip": True}, "lr": 0.1}
+    plain = card("prefix", 3, hyperparameters={"lr": 0.1})
+    assert plain.without_paths() == plain
+
+
+def test_its_form_in_words(card):
+    assert card("prefix", 3).form == "prefix, 3 virtual tokens"
+    votes = card("prefix", 3, method="ensemble", hyperparameters={"members": ["prefix", "mlp"]})
+    assert votes.form == "ensemble of prefix, mlp"
+
+
 def test_now():
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", now())
 

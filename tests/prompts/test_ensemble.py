@@ -5,7 +5,7 @@ import torch
 
 from conftest import tiny
 from promptgraft import api, prompts
-from promptgraft.errors import BadFileError, PromptgraftError
+from promptgraft.errors import BadFileError, PromptgraftError, WrongModelError
 from promptgraft.prompts import Ensemble
 from promptgraft.serving.choices import Chooser
 from promptgraft.serving.prompts import Prompts
@@ -95,6 +95,18 @@ def test_what_it_cannot_do_is_said(tmp_path):
         api.transfer("together@tiny", to=tiny("gpt2"), sources=model, library=library)
     with pytest.raises(PromptgraftError, match="at least one prompt"):
         Ensemble([], ensemble.card)
+    other = filled(tiny("llama"), tmp_path / "other").get("soft1@tiny")
+    with pytest.raises(WrongModelError, match="are for one model"):
+        Ensemble([*ensemble.members, other], ensemble.card)
+
+
+def test_its_members_tell_no_places_of_this_machine(tmp_path):
+    _, ensemble = gathered(tiny("bert"), tmp_path)
+    secret = {"hyperparameters": {"data": {"train": "/home/me/secret.csv"}, "lr": 0.1}}
+    members = [one.with_card(one.card.model_copy(update=secret)) for one in ensemble.members]
+    state = Ensemble(members, ensemble.card).state
+    assert "secret" not in str(state.settings)
+    assert {one["hyperparameters"]["lr"] for one in state.settings["cards"]} == {0.1}
 
 
 def test_what_was_never_an_ensemble_is_a_bad_file(tmp_path):

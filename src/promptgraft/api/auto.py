@@ -213,7 +213,7 @@ def _card_of_all(cards: Sequence[PromptCard], names: Sequence[str]) -> PromptCar
     }
     parents = tuple(dict.fromkeys(parent for card in cards for parent in card.parents))
     settings = alike | {"members": list(names)}
-    update = {"method": prompts.ensemble.METHOD, "hyperparameters": settings, "parents": parents}
+    update = {"method": prompts.ENSEMBLE, "hyperparameters": settings, "parents": parents}
     return first.model_copy(update=update)
 
 

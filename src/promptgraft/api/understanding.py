@@ -11,7 +11,7 @@ from promptgraft.api.names import model_for, resolve, runnable, task_for
 from promptgraft.errors import ConfigError, PromptgraftError
 from promptgraft.library import Library
 from promptgraft.models import FrozenModel
-from promptgraft.prompts import Prompt, PromptCard, ensemble, load
+from promptgraft.prompts import Prompt, PromptCard, load
 from promptgraft.transfer import across_tasks
 from promptgraft.transfer.across_tasks import METHODS, AdaptivePrompt, settings_of
 
@@ -115,9 +115,8 @@ def explain(
 
 def _form(card: PromptCard) -> str | None:
     """What the prompt of a method that mixes none is, and the sources that it started from."""
-    if card.method == ensemble.METHOD:
-        names: Any = card.hyperparameters["members"]
-        return f"an ensemble of {', '.join(names)}, the mean of whose chances decides"
+    if card.is_ensemble:
+        return f"an {card.form}, the mean of whose chances decides"
     method = METHODS.items.get(card.method or "")
     chosen = card.hyperparameters.get("transfer", {})
     if method is None or not isinstance(chosen, dict):

@@ -84,5 +84,6 @@ def command(
             if key.startswith("test.")
         ]
         made = (card.created or "").replace("T", " ").removesuffix("Z")[:16]
-        rows.append((entry.name, card.kind, str(card.length), ", ".join(tests[:2]), made))
+        kind = "ensemble" if card.is_ensemble else card.kind
+        rows.append((entry.name, kind, str(card.length), ", ".join(tests[:2]), made))
     terminal.print_table(("NAME", "KIND", "LENGTH", "TEST", "CREATED (UTC)"), rows)

@@ -112,7 +112,7 @@ def _facts(card: PromptCard) -> list[tuple[str, str]]:
     known = f"fingerprint {base.fingerprint[:12]}" if base.fingerprint else "not checked"
     words = (card.verbalizer or {}).items()
     facts = {
-        "Kind": f"{card.kind}, {card.length} virtual tokens",
+        "Kind": card.form,
         "Model": f"{base.name} ({base.family}, {base.embedding_size} dimensions, {known})",
         "Task": card.task,
         "Template": card.template,

@@ -144,7 +144,7 @@ def _checked(folder: Path) -> prompts.Prompt:
 def _published(folder: Path) -> Mapping[str, str | bytes]:
     """The files of a prompt as they are pushed: their paths, or what is in them instead."""
     card = prompts.load_card(folder)
-    if card.base.is_local:
+    if card != card.without_paths():
         return prompts.encode_again(folder, card.without_paths())
     paths = {file: folder / file for file in prompts.FILES}
     return {file: str(path) for file, path in paths.items() if path.is_file()}

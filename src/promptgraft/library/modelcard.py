@@ -116,7 +116,7 @@ def _row(name: str, card: PromptCard) -> tuple[object, ...]:
     metrics = ", ".join(f"{key} {value:.4g}" for key, value in sorted(card.metrics.items()))
     return (
         f"[{name}]({quote(f'{shard_of(folder)}/{folder}')})",
-        f"{card.kind}, {card.length} virtual tokens",
+        card.form,
         card.base.name,
         card.method or "",
         metrics,

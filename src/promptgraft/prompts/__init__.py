@@ -7,7 +7,7 @@ Letters for shapes, here and in every other folder:
     S  source prompts     K  anchors            V  vocabulary
 """
 
-from promptgraft.prompts.card import ModelReference, Parent, PromptCard, now
+from promptgraft.prompts.card import ENSEMBLE, ModelReference, Parent, PromptCard, now
 from promptgraft.prompts.ensemble import Ensemble
 from promptgraft.prompts.precision import Precision, RoundingError, rounded, rounding_error
 from promptgraft.prompts.storage import (
@@ -26,6 +26,7 @@ from promptgraft.prompts.storage import (
 from promptgraft.prompts.values import Prefix, Prompt, SoftPrompt, concat, mix
 
 __all__ = [
+    "ENSEMBLE",
     "FILES",
     "Ensemble",
     "ModelReference",

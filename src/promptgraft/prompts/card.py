@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 SCHEMA_VERSION: Literal[1] = 1
+ENSEMBLE = "ensemble"  # the method of prompts that vote
 
 Kind = Literal["soft-prompt", "prefix"]
 Family = Literal["causal", "seq2seq", "masked"]
@@ -34,7 +35,7 @@ class ModelReference(_Record):
     @property
     def is_local(self) -> bool:
         """Whether the name is the path of a folder on some machine."""
-        return self.name.startswith(("/", ".", "~")) or "\\" in self.name
+        return _is_path(self.name)
 
     @property
     def short_name(self) -> str:
@@ -101,12 +102,34 @@ class PromptCard(_Record):
         """`task@model`; of a model in a local folder only the folder's name."""
         return f"{self.task or 'untitled'}@{self.base.short_name}"
 
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether the prompt beside it is the first of several that vote."""
+        return self.method == ENSEMBLE
+
+    @property
+    def form(self) -> str:
+        """What the prompt is, in words."""
+        members = self.hyperparameters.get("members")
+        if self.is_ensemble and isinstance(members, list):
+            return f"ensemble of {', '.join(map(str, members))}"
+        return f"{self.kind}, {self.length} virtual tokens"
+
     def without_paths(self) -> Self:
-        """The card to publish: of a model in a local folder it tells the folder's name alone."""
-        if not self.base.is_local:
-            return self
-        base = self.base.model_copy(update={"name": f"./{self.base.short_name}"})
-        return self.model_copy(update={"base": base})
+        """The card to publish: of a model in a local folder it tells the folder's name alone, of
+        the data nothing that names a place on this machine."""
+        base, settings = self.base, self.hyperparameters
+        if base.is_local:
+            base = base.model_copy(update={"name": f"./{base.short_name}"})
+        data = settings.get("data")
+        if isinstance(data, dict):
+            told = {k: v for k, v in data.items() if not (isinstance(v, str) and _is_path(v))}
+            settings = settings | {"data": told}
+        return self.model_copy(update={"base": base, "hyperparameters": settings})
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith(("/", ".", "~")) or "\\" in name
 
 
 def now() -> str:

@@ -1,17 +1,15 @@
 """Several prompts of one model that vote."""
 
-import json
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from promptgraft.errors import BadFileError, PromptgraftError
-from promptgraft.prompts.card import PromptCard
+from promptgraft.errors import BadFileError, PromptgraftError, WrongModelError
+from promptgraft.prompts.card import ENSEMBLE, PromptCard
 from promptgraft.prompts.storage import ModuleState
 from promptgraft.prompts.values import Prefix, Prompt, SoftPrompt
-
-METHOD = "ensemble"  # as stored
 
 
 class Ensemble:
@@ -27,11 +25,17 @@ class Ensemble:
     def __init__(self, members: Sequence[Prompt], card: PromptCard) -> None:
         """card  of all of them; kind, length and template are those of the first
 
-        Raises PromptgraftError without members.
+        Raises PromptgraftError without members, WrongModelError if their models differ.
         """
         if not members:
             raise PromptgraftError("An ensemble needs at least one prompt.")
         first = members[0].card
+        for other in (member.card for member in members):
+            if other.base.identity != first.base.identity:
+                raise WrongModelError(
+                    f"The prompts of an ensemble are for one model; {first.title} and "
+                    f"{other.title} are for two."
+                )
         own = {"kind": first.kind, "length": first.length, "template": first.template}
         self.members = tuple(members)
         self.card = card.model_copy(update=own)
@@ -42,8 +46,10 @@ class Ensemble:
 
     @property
     def state(self) -> ModuleState:
-        cards = [json.loads(member.card.model_dump_json()) for member in self.members]
-        return ModuleState({"method": METHOD, "cards": cards}, self.tensors())
+        # Model and data are on the ensemble's own card, which is published without paths.
+        elsewhere: dict[str, Any] = {"base": True, "hyperparameters": {"data"}}
+        cards = [one.card.model_dump(mode="json", exclude=elsewhere) for one in self.members]
+        return ModuleState({"method": ENSEMBLE, "cards": cards}, self.tensors())
 
     def tensors(self) -> dict[str, Tensor]:
         """All members' tensors, by their number and name."""
@@ -67,7 +73,7 @@ class Ensemble:
         members: list[Prompt] = []
         try:
             for number, fields in enumerate(state.settings["cards"]):
-                own = PromptCard.model_validate(fields)
+                own = PromptCard.model_validate({**fields, "base": card.base})
                 mine = {
                     name.partition(".")[2]: tensor
                     for name, tensor in state.tensors.items()

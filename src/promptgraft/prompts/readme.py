@@ -10,7 +10,7 @@ def readme(card: PromptCard) -> str:
     base = card.base
     revision = f" (revision {base.revision})" if base.revision else ""
     facts = {
-        "Kind": f"{card.kind}, {card.length} virtual tokens",
+        "Kind": card.form,
         "Task": card.task,
         "Base model": f"{base.name}{revision}, {base.family}, {base.embedding_size} dimensions",
         "Model fingerprint": base.fingerprint,

@@ -10,7 +10,7 @@ from torch import Tensor
 from promptgraft.errors import PromptgraftError
 from promptgraft.models import Batch, FrozenModel, PromptTensors
 from promptgraft.modules import Layout, value_of
-from promptgraft.prompts import Ensemble, ModuleState, Prompt, PromptCard, ensemble
+from promptgraft.prompts import ENSEMBLE, Ensemble, ModuleState, Prompt, PromptCard
 from promptgraft.transfer.across_tasks.method import METHODS, Given, Transfer
 from promptgraft.transfer.across_tasks.pool import Pool
 
@@ -69,7 +69,7 @@ def restore(
     settings = state.settings
     if "method" not in settings:  # one that was kept to go on training
         return None
-    if settings["method"] == ensemble.METHOD:
+    if settings["method"] == ENSEMBLE:
         return Ensemble.restore(state, card).to(model.device)
     if settings["method"] not in METHODS.items:
         raise PromptgraftError(
