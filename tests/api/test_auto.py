@@ -81,6 +81,8 @@ def test_what_there_is_nothing_for_is_left_out(library, tmp_path):
         tune(library, tmp_path, task=a_task(12), transfer={"members": ["wording", "mixture"]})
     with pytest.raises(ConfigError, match="Did you mean 'mixture'"):
         tune(library, tmp_path, transfer={"members": "mixtur"})
+    with pytest.raises(ConfigError, match="each at its own rate: leave lr out"):
+        tune(library, tmp_path, lr=0.1)
     with pytest.raises(ConfigError, match="nothing fits"):
         tune(library, tmp_path, pool="nothing*", out=tmp_path / "wrong")
     assert not (tmp_path / "wrong").exists()

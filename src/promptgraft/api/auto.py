@@ -67,9 +67,14 @@ class AutoSettings(Described):
 def members(config: TuneConfig, model: FrozenModel, task: Task) -> dict[str, TuneConfig]:
     """The settings of each run whose prompt votes, by name.
 
-    Raises ConfigError if none is left.
+    Raises ConfigError if none is left, and for a learning rate, of which each has its own.
     """
     settings: AutoSettings = read(AutoSettings, None, config.transfer)
+    if config.lr is not None:
+        raise ConfigError(
+            f"lr={config.lr} is for one way to tune, and the prompts of auto are tuned in several, "
+            "each at its own rate: leave lr out."
+        )
     missing = {
         "wording": not task.manual.get(model.family) or config.template is not None,
         "mixture": not config.pool,
