@@ -104,6 +104,7 @@ def test_a_wide_map_fits_or_scrolls(visit, desk, models, width):
 def test_transfer(visit, desk):
     page = visit(desk)
     tab(page, "Transfer")
+    page.wait_for_function("document.querySelector('input[aria-label=\"To the model\"]')?.value")
     page.get_by_label("Prompt", exact=True).fill("sst2@bert:v2")
     page.get_by_label("Prompt", exact=True).press("Enter")
     page.get_by_label("To the model").click()

@@ -104,12 +104,16 @@ def add(desk: Desk, blocks: Any) -> None:
         said = panel()
 
     def offer(name: str | None, target: str | None) -> list[Any]:
+        """What there is to choose from; what was chosen stays, also if it was while we looked."""
         names, models = movable(desk), desk.models()
-        name = name or next(iter(names), None)
-        if target not in models:
-            own = home(desk, name) if name else None
-            target = next((model for model in models if model != own), None)
-        return [gr.Dropdown(names, value=name), gr.Dropdown(models, value=target)]
+        first = next(iter(names), None)
+        chosen = name or first
+        own = home(desk, chosen) if chosen else None
+        other = next((model for model in models if model != own), None)
+        return [
+            gr.Dropdown(names) if name else gr.Dropdown(names, value=first),
+            gr.Dropdown(models) if target in models else gr.Dropdown(models, value=other),
+        ]
 
     def draw(name: str | None) -> tuple[Any, Any, str]:
         return drawn_into(lambda: an_example(desk, home(desk, name or ""), [name or ""]))
