@@ -76,10 +76,11 @@ def test_from_the_library_it_is_scored_and_served_with_all_of_its_members(tmp_pa
         asked = [
             serving.submit([text], name, WORDS)[0] for name, text in zip(names, TEXTS, strict=True)
         ]
-    for name, text, one in zip(names, TEXTS, asked, strict=True):
+    found = [one.result(60) for one in asked]  # before this thread takes the model
+    for name, text, one in zip(names, TEXTS, found, strict=True):
         members = ensemble.members if name == "together@tiny" else [library.get(name)]
         expected = mean_of_chances(model, text, members)
-        own = torch.tensor([one.result(60).chances[word] for word in WORDS])
+        own = torch.tensor([one.chances[word] for word in WORDS])
         torch.testing.assert_close(own, expected, **EXACT)
 
 
