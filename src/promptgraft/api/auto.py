@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from promptgraft import files, prompts
 from promptgraft.analysis import curves
 from promptgraft.api.config import TuneConfig
-from promptgraft.api.folder import begin, drop_checkpoint, rows_to_score, summary_of, write_curves
+from promptgraft.api.folder import begin, drop_checkpoint, rows_to_score, summary_of, write_outcome
 from promptgraft.api.job import Job, loaded, prepare, validated_by
 from promptgraft.api.outcome import Run, card_of, frozen_as, keep, tested, validated
 from promptgraft.errors import ConfigError, StoppedError, did_you_mean
@@ -33,12 +33,13 @@ from promptgraft.transfer.across_tasks import stored
 
 VOTING = "members"  # folder of a run that holds what votes
 UNFINISHED = "unfinished"  # a file there, while the run goes on
-CHOICES = ("wording", "mlp")  # ways whose objective is the label words alone, where that can be
 MEMBERS: Mapping[str, Mapping[str, Any]] = {  # ways to tune: settings of a run
     "soft-prompt": {"method": "soft-prompt", "lr": 0.01},
-    "wording": {"method": "soft-prompt", "init": "wording", "lr": 0.003},
+    "wording": {
+        "method": "soft-prompt", "init": "wording", "lr": 0.003, "objective": "choices",
+    },
     "prefix": {"method": "prefix", "lr": 0.03},
-    "mlp": {"method": "prefix", "module": "mlp"},
+    "mlp": {"method": "prefix", "module": "mlp", "objective": "choices"},
     "mixture": {
         "method": "crosspt", "transfer": {"configuration": "SILP", "encoder": "none"},
     },
@@ -88,14 +89,13 @@ def members(config: TuneConfig, model: FrozenModel, task: Task) -> dict[str, Tun
             "task, no pool, or the model takes no prefixes. Name more in transfer.members."
         )
     usual: dict[str, Any] = {"transfer": {}, "pool": [], "few_shot": None}
-    objective = _objective(model, task)
     found = {}
     for name in names:
         own = {**usual, **MEMBERS[name], "out": config.folder() / VOTING / name}
         if name == "mixture":
             own["pool"] = config.pool
-        if name in CHOICES:
-            own["objective"] = objective
+        if own.get("objective") == "choices":
+            own["objective"] = _objective(model, task)
         found[name] = config.model_copy(update=own)
     return found
 
@@ -174,7 +174,7 @@ def _scored_and_kept(
         "members": {name: one.card.metrics for name, one in scored},
     }
     lines = {name: curves.read(folder / VOTING / name / "metrics.jsonl") for name in jobs}
-    write_curves(folder, summary, curves.compare(lines, summary["validation"]))
+    write_outcome(folder, summary, curves.compare(lines, summary["validation"]))
     name = keep(store, ensemble.usual, config.tag, folder, ensemble.state)
     return Run(ensemble.usual, name, outcome, evaluation, folder, summary, ensemble)
 

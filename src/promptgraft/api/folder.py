@@ -26,11 +26,11 @@ SAMPLES = 20  # answers that results.json keeps
 def write_results(folder: Path, summary: dict[str, Any]) -> None:
     """results.json and curves.png; the run is over, so its checkpoint goes."""
     lines = curves.read(folder / "metrics.jsonl")
-    write_curves(folder, summary, curves.draw(lines, summary["validation"]))
+    write_outcome(folder, summary, curves.draw(lines, summary["validation"]))
     drop_checkpoint(folder)
 
 
-def write_curves(folder: Path, summary: dict[str, Any], figure: Figure) -> None:
+def write_outcome(folder: Path, summary: dict[str, Any], figure: Figure) -> None:
     """results.json, and the figure as curves.png."""
     with files.whole_file(folder / "results.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2))

@@ -50,7 +50,7 @@ def command(
         terminal.print_json({"prompt": prompt, "shares": found.shares, "rows": shown, **form})
         return
     if found.form:
-        print(f"{prompt} is mixed from no other prompts. It is {found.form}.")
+        print(f"{prompt} has no shares of other prompts. It is {found.form}.")
         return
     terminal.print_table(("SHARE", "PROMPT"), [(f"{s:.3f}", n) for n, s in found.shares.items()])
     for row, shares in found.rows:
